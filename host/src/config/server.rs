@@ -1,0 +1,245 @@
+//! The server's own tables: where it listens, where it keeps things, what it
+//! writes down.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing::level_filters::LevelFilter;
+
+use super::address::{host, origin, public_url, socket_address};
+use super::document::Node;
+use super::walk::{Section, Wrong, byte_count, choice, count, duration, path};
+use crate::names::ByteCount;
+
+/// `[server]`: the public listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where `POST /mcp` is answered, `IP:PORT`; port 0 takes any free one.
+    /// Default `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// The resource identifier that clients know the server by: an absolute
+    /// `http` or `https` URL without a fragment (RFC 9728 §1.2).
+    pub public_url: Option<String>,
+    /// Browser origins that may call, in lower case and without a default port;
+    /// CORS answers follow it. None by default.
+    pub allowed_origins: Vec<String>,
+    /// `Host` values that are accepted besides loopback's and `public_url`'s,
+    /// `NAME` or `NAME:PORT` in lower case. None by default.
+    pub allowed_hosts: Vec<String>,
+    /// The largest request body. `1KiB` to `64MiB`; default `1MiB`.
+    pub max_body: ByteCount,
+    /// Open connections. `1` to `1_000_000`; default `10_000`.
+    pub max_connections: u32,
+    /// After SIGTERM: how long to answer not-ready and keep serving, so that
+    /// load balancers catch up. `0s` to `10min`; default `0s`.
+    pub shutdown_delay: Duration,
+    /// Then: how long calls may take to finish. `0s` to `1h`; default `20s`.
+    pub drain_timeout: Duration,
+}
+
+/// `[health]`: the listener for probes and scrapers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Where `/healthz`, `/readyz` and `/metrics` are answered, `IP:PORT`; port 0
+    /// takes any free one. Default `127.0.0.1:8081`.
+    pub listen: SocketAddr,
+}
+
+/// `[admin]`: live control.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// The Unix socket. Relative to the state folder; default `admin.sock`.
+    pub socket: PathBuf,
+}
+
+/// `[state]`: where the server keeps what it writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The state folder. Default: what systemd names in `$STATE_DIRECTORY`, or
+    /// `.bulkhead`.
+    pub dir: PathBuf,
+}
+
+/// `[plugins]`: what is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plugins {
+    /// The drop folder. Default `plugins`.
+    pub dir: PathBuf,
+    /// What has to happen before a dropped plugin is served.
+    pub trust: Trust,
+}
+
+/// What has to happen before a dropped plugin is served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Nothing: whoever writes to the folder decides. The default.
+    #[default]
+    Any,
+}
+
+/// `[auth]`: how callers prove who they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Auth {
+    /// The file of hashed API keys. Relative to the state folder; default
+    /// `keys.toml`.
+    pub keys: PathBuf,
+}
+
+/// `[audit]`: the record of every call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// The log. Relative to the state folder; default `audit.jsonl`.
+    pub path: PathBuf,
+    /// What happens to calls when the log cannot be written.
+    pub on_failure: OnFailure,
+}
+
+/// What happens to calls when the audit log cannot be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// They are refused. The default.
+    #[default]
+    Refuse,
+    /// They run, unrecorded.
+    Continue,
+}
+
+/// `[telemetry]`: what the operator reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Telemetry {
+    /// The log's level: `off`, `error`, `warn`, `info`, `debug` or `trace`;
+    /// default `info`.
+    pub log: LevelFilter,
+}
+
+const MAX_BODY: RangeInclusive<ByteCount> = ByteCount(1 << 10)..=ByteCount(64 << 20);
+const MAX_CONNECTIONS: RangeInclusive<u32> = 1..=1_000_000;
+const SHUTDOWN_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(600);
+const DRAIN_TIMEOUT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3_600);
+
+fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+impl Server {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            listen: section
+                .get("listen", socket_address)
+                .unwrap_or(loopback(8080)),
+            public_url: section.get("public_url", public_url),
+            allowed_origins: section.list("allowed_origins", origin).unwrap_or_default(),
+            allowed_hosts: section.list("allowed_hosts", host).unwrap_or_default(),
+            max_body: section
+                .get("max_body", byte_count(MAX_BODY))
+                .unwrap_or(ByteCount(1 << 20)),
+            max_connections: section
+                .get("max_connections", count(MAX_CONNECTIONS))
+                .unwrap_or(10_000),
+            shutdown_delay: section
+                .get("shutdown_delay", duration(SHUTDOWN_DELAY))
+                .unwrap_or_default(),
+            drain_timeout: section
+                .get("drain_timeout", duration(DRAIN_TIMEOUT))
+                .unwrap_or(Duration::from_secs(20)),
+        }
+    }
+}
+
+impl Health {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            listen: section
+                .get("listen", socket_address)
+                .unwrap_or(loopback(8081)),
+        }
+    }
+}
+
+impl Admin {
+    pub(super) fn read(section: &mut Section<'_>, state: &State) -> Self {
+        Self {
+            socket: state.under(section, "socket", "admin.sock"),
+        }
+    }
+}
+
+impl State {
+    /// `default` is the folder where the key is absent; a relative one is in `base`.
+    pub(super) fn read(section: &mut Section<'_>, base: &Path, default: &str) -> Self {
+        section.unserved("url");
+        Self {
+            dir: base.join(section.get("dir", path).unwrap_or_else(|| default.into())),
+        }
+    }
+
+    /// The path that `key` names, under the state folder unless it is absolute.
+    fn under(&self, section: &mut Section<'_>, key: &'static str, default: &str) -> PathBuf {
+        self.dir
+            .join(section.get(key, path).unwrap_or_else(|| default.into()))
+    }
+}
+
+impl Plugins {
+    pub(super) fn read(section: &mut Section<'_>, base: &Path) -> Self {
+        Self {
+            dir: base.join(section.get("dir", path).unwrap_or_else(|| "plugins".into())),
+            trust: section.get("trust", trust).unwrap_or_default(),
+        }
+    }
+}
+
+fn trust(node: &Node) -> Result<Trust, Wrong> {
+    /// Later versions' words, so that they get a better answer than a typo.
+    const WORDS: &[(&str, Option<Trust>)] = &[
+        ("any", Some(Trust::Any)),
+        ("first-use", None),
+        ("locked", None),
+    ];
+    choice(WORDS)(node)?
+        .ok_or_else(|| Wrong::new("this version serves no trust but `any`: it keeps no lock file"))
+}
+
+impl Auth {
+    pub(super) fn read(section: &mut Section<'_>, state: &State) -> Self {
+        section.unserved("issuers");
+        Self {
+            keys: state.under(section, "keys", "keys.toml"),
+        }
+    }
+}
+
+impl Audit {
+    pub(super) fn read(section: &mut Section<'_>, state: &State) -> Self {
+        const ON_FAILURE: &[(&str, OnFailure)] = &[
+            ("refuse", OnFailure::Refuse),
+            ("continue", OnFailure::Continue),
+        ];
+        Self {
+            path: state.under(section, "path", "audit.jsonl"),
+            on_failure: section
+                .get("on_failure", choice(ON_FAILURE))
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl Telemetry {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        const LEVELS: &[(&str, LevelFilter)] = &[
+            ("off", LevelFilter::OFF),
+            ("error", LevelFilter::ERROR),
+            ("warn", LevelFilter::WARN),
+            ("info", LevelFilter::INFO),
+            ("debug", LevelFilter::DEBUG),
+            ("trace", LevelFilter::TRACE),
+        ];
+        Self {
+            log: section
+                .get("log", choice(LEVELS))
+                .unwrap_or(LevelFilter::INFO),
+        }
+    }
+}

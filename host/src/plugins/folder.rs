@@ -1,0 +1,301 @@
+//! The drop folder, and what of it is loaded.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
+
+use super::load::{Defaults, Files, Loaded, load};
+use super::snapshot::Snapshot;
+use crate::config::{PerCall, PerPlugin};
+use crate::names::{PluginName, ToolName};
+use crate::runtime::{LoadError, Sandbox};
+
+/// The most plugins that are loaded from one folder.
+const MAX_PLUGINS: usize = 10_000;
+
+/// What the configuration says about plugins.
+#[derive(Clone, Debug)]
+pub struct PluginsConfig {
+    /// The drop folder.
+    pub dir: PathBuf,
+    /// What one call may spend where a sidecar is silent.
+    pub per_call: PerCall,
+    /// What a plugin may spend where its sidecar is silent.
+    pub per_plugin: PerPlugin,
+}
+
+/// Something that a look at the folder found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A plugin is being read, and perhaps compiled, which may take a while.
+    Loading {
+        /// Its file's name without the ending.
+        file: String,
+    },
+    /// A new or changed plugin is served.
+    Served {
+        /// Its file's name without the ending.
+        file: String,
+        /// Its identity and version.
+        plugin: PluginName,
+        /// The version that its manifest states.
+        version: String,
+        /// How many tools it offers.
+        tools: usize,
+    },
+    /// A new or changed plugin could not be loaded.
+    Refused {
+        /// Its file's name without the ending.
+        file: String,
+        /// What its operator, or its author, has to change.
+        why: LoadError,
+        /// Whether its earlier version is still served.
+        still_served: bool,
+    },
+    /// A plugin's file is gone, and so are its tools.
+    Gone {
+        /// Its file's name without the ending.
+        file: String,
+    },
+    /// Several plugins offer one name, and none is served under it.
+    Contested {
+        /// The name.
+        tool: ToolName,
+        /// Who offers it.
+        plugins: Vec<String>,
+    },
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loading { file } => write!(f, "{file}: loading"),
+            Self::Served { file, plugin, version, tools } => {
+                let tools = match tools {
+                    1 => "1 tool".to_owned(),
+                    several => format!("{several} tools"),
+                };
+                write!(f, "{file}: {plugin} {version} is served, with {tools}")
+            }
+            Self::Refused { file, why, still_served: false } => write!(f, "{file} was not loaded: {why}"),
+            Self::Refused { file, why, still_served: true } => {
+                write!(f, "{file} was not loaded: {why}\n  The version from before is still served.")
+            }
+            Self::Gone { file } => write!(f, "{file}: gone, its tools with it"),
+            Self::Contested { tool, plugins } => write!(
+                f,
+                "`{tool}` is offered by {}, and served by none of them; set `prefix` in a sidecar to tell them apart",
+                plugins.join(" and ")
+            ),
+        }
+    }
+}
+
+/// The plugins of one folder.
+pub struct Plugins {
+    config: PluginsConfig,
+    sandbox: Arc<Sandbox>,
+    current: ArcSwap<Snapshot>,
+    entries: Mutex<Entries>,
+}
+
+impl fmt::Debug for Plugins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plugins").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct Entries {
+    by_file: BTreeMap<PathBuf, Entry>,
+    contested: Vec<(ToolName, Vec<String>)>,
+}
+
+struct Entry {
+    /// What was on disk when it was last tried, served or not.
+    seen: Fingerprint,
+    served: Option<Arc<Loaded>>,
+    refused: Option<LoadError>,
+}
+
+/// Tells whether any of a plugin's files changed, without reading them.
+type Fingerprint = [Option<(u64, SystemTime)>; 3];
+
+fn fingerprint(files: &Files) -> Fingerprint {
+    [&files.component, &files.sidecar, &files.manifest].map(|path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.len(), metadata.modified().ok()?))
+    })
+}
+
+impl Plugins {
+    /// No plugins yet: [`Plugins::refresh`] looks for them.
+    pub fn new(config: PluginsConfig, sandbox: Arc<Sandbox>) -> Self {
+        Self { config, sandbox, current: ArcSwap::default(), entries: Mutex::default() }
+    }
+
+    /// What is served now. A call keeps what it got to its end.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// The sandbox that runs them.
+    pub fn sandbox(&self) -> &Arc<Sandbox> {
+        &self.sandbox
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.config.dir
+    }
+
+    /// The plugins that could not be loaded, with the reason.
+    pub async fn refused(&self) -> Vec<(String, LoadError)> {
+        let entries = self.entries.lock().await;
+        let refused = |(path, entry): (&PathBuf, &Entry)| {
+            Some((Files::of(path.clone()).stem(), entry.refused.clone()?))
+        };
+        entries.by_file.iter().filter_map(refused).collect()
+    }
+
+    /// What each served plugin may spend on a call, and what it wants but was not
+    /// granted; in the order of their files.
+    pub async fn summaries(&self) -> Vec<Summary> {
+        let entries = self.entries.lock().await;
+        let served = entries.by_file.values().filter_map(|entry| entry.served.as_ref());
+        served.map(|loaded| Summary::of(loaded)).collect()
+    }
+
+    /// Looks at the folder and brings what is served up to date with it. Tells
+    /// `observe` of each change as it happens. A missing folder is an empty one.
+    pub async fn refresh(&self, observe: &(dyn Fn(&Change) + Send + Sync)) {
+        let mut entries = self.entries.lock().await;
+        let present = self.components();
+        let gone: Vec<PathBuf> =
+            entries.by_file.keys().filter(|path| !present.contains(*path)).cloned().collect();
+        let mut changed = !gone.is_empty();
+        for path in gone {
+            entries.by_file.remove(&path);
+            observe(&Change::Gone { file: Files::of(path).stem() });
+        }
+        for path in present {
+            changed |= self.refresh_one(&mut entries, path, observe).await;
+        }
+        if changed {
+            self.publish(&mut entries, observe);
+        }
+    }
+
+    fn components(&self) -> BTreeSet<PathBuf> {
+        let Ok(listing) = std::fs::read_dir(&self.config.dir) else { return BTreeSet::new() };
+        listing
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|ending| ending == "wasm") && path.is_file())
+            .take(MAX_PLUGINS)
+            .collect()
+    }
+
+    /// Loads one plugin if its files changed since it was last tried, and says
+    /// whether what is served changed with it.
+    async fn refresh_one(
+        &self,
+        entries: &mut Entries,
+        path: PathBuf,
+        observe: &(dyn Fn(&Change) + Send + Sync),
+    ) -> bool {
+        let files = Files::of(path.clone());
+        let seen = fingerprint(&files);
+        if entries.by_file.get(&path).is_some_and(|entry| entry.seen == seen) {
+            return false;
+        }
+        let file = files.stem();
+        observe(&Change::Loading { file: file.clone() });
+        let defaults = Defaults { per_call: self.config.per_call, per_plugin: self.config.per_plugin };
+        let loaded = load(&self.sandbox, &files, defaults).await;
+        let loaded = loaded.and_then(|loaded| entries.is_the_only_one(&path, loaded));
+        let before = entries.by_file.remove(&path).and_then(|entry| entry.served);
+        let entry = match loaded {
+            Ok(loaded) => {
+                observe(&Change::Served {
+                    file,
+                    plugin: loaded.plugin.name.clone(),
+                    version: loaded.plugin.version.to_string(),
+                    tools: loaded.tools.len(),
+                });
+                Entry { seen, served: Some(Arc::new(loaded)), refused: None }
+            }
+            Err(why) => {
+                let still_served = before.is_some();
+                observe(&Change::Refused { file, why: why.clone(), still_served });
+                Entry { seen, served: before, refused: Some(why) }
+            }
+        };
+        let changed = entry.refused.is_none();
+        entries.by_file.insert(path, entry);
+        changed
+    }
+
+    fn publish(&self, entries: &mut Entries, observe: &(dyn Fn(&Change) + Send + Sync)) {
+        let served = entries.by_file.values().filter_map(|entry| entry.served.as_ref());
+        let (snapshot, contested) = Snapshot::assemble(served);
+        self.current.store(Arc::new(snapshot));
+        if contested != entries.contested {
+            for (tool, plugins) in &contested {
+                observe(&Change::Contested { tool: tool.clone(), plugins: plugins.clone() });
+            }
+            entries.contested = contested;
+        }
+    }
+}
+
+impl Entries {
+    /// Two files may not claim one identity: scopes and grants go by it.
+    fn is_the_only_one(&self, path: &Path, loaded: Loaded) -> Result<Loaded, LoadError> {
+        let same = |(other, entry): (&PathBuf, &Entry)| {
+            let served = entry.served.as_ref()?;
+            (other != path && served.plugin.name == loaded.plugin.name).then(|| Files::of(other.clone()).stem())
+        };
+        match self.by_file.iter().find_map(same) {
+            None => Ok(loaded),
+            Some(other) => Err(LoadError::new(format!(
+                "its name, `{}`, is that of the plugin in {other}.wasm",
+                loaded.plugin.name
+            ))),
+        }
+    }
+}
+
+/// A served plugin, as a person wants to see it.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Its identity.
+    pub plugin: PluginName,
+    /// Its version.
+    pub version: String,
+    /// Its tools' names.
+    pub tools: Vec<ToolName>,
+    /// What one call may spend.
+    pub per_call: PerCall,
+    /// What its author wants and nobody granted.
+    pub wants: Vec<String>,
+}
+
+impl Summary {
+    fn of(loaded: &Loaded) -> Self {
+        let wants = &loaded.wants;
+        let wants = [("http", &wants.http), ("secrets", &wants.secrets), ("files", &wants.files), ("env", &wants.env)];
+        let wants = wants.into_iter().flat_map(|(kind, list)| list.iter().map(move |want| format!("{kind} {want}")));
+        Self {
+            plugin: loaded.plugin.name.clone(),
+            version: loaded.plugin.version.to_string(),
+            tools: loaded.tools.iter().map(|tool| tool.name.clone()).collect(),
+            per_call: loaded.per_call,
+            wants: wants.collect(),
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! One plugin: its component, its author's manifest and its operator's sidecar,
+//! read and checked.
+//!
+//! Everything that a guest says here is hostile: names have a form, texts are
+//! cleaned, schemas are bounded and compiled.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::catalog::{Annotations, OutputSchema, Plugin};
+use crate::config::{
+    Manifest, OnDenied, PerAgent, PerCall, PerPlugin, Problems, Sidecar, ToolRules, Wants, nearest,
+};
+use crate::names::{PluginName, Scope, ToolName};
+use crate::runtime::{DeclaredTool, LoadError, Prepared, Sandbox, inspect};
+use crate::sanitize::{clean_json, clean_text};
+use crate::validation::Schemas;
+
+/// The longest description of a tool, in bytes. A model carries it in every
+/// conversation.
+const MAX_DESCRIPTION_BYTES: usize = 8 << 10;
+
+/// The longest title of a tool, in bytes.
+const MAX_TITLE_BYTES: usize = 256;
+
+/// The largest manifest or sidecar, in bytes.
+const MAX_TOML_BYTES: u64 = 256 << 10;
+
+/// A plugin's files: the component and what stands beside it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Files {
+    /// `NAME.wasm`.
+    pub(super) component: PathBuf,
+    /// `NAME.toml`, the operator's.
+    pub(super) sidecar: PathBuf,
+    /// `NAME.plugin.toml`, the author's, for a component that carries none.
+    pub(super) manifest: PathBuf,
+}
+
+impl Files {
+    /// The files that belong to a component.
+    pub(super) fn of(component: PathBuf) -> Self {
+        let sidecar = component.with_extension("toml");
+        let manifest = component.with_extension("plugin.toml");
+        Self { component, sidecar, manifest }
+    }
+
+    /// `NAME`.
+    pub(super) fn stem(&self) -> String {
+        self.component.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+/// What the server's configuration says for every plugin.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Defaults {
+    pub(super) per_call: PerCall,
+    pub(super) per_plugin: PerPlugin,
+}
+
+/// A plugin that can be served.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) plugin: Arc<Plugin>,
+    pub(super) wants: Wants,
+    pub(super) per_call: PerCall,
+    pub(super) tools: Vec<LoadedTool>,
+    pub(super) prepared: Prepared,
+}
+
+/// A tool that can be served.
+#[derive(Debug)]
+pub(super) struct LoadedTool {
+    pub(super) name: ToolName,
+    pub(super) guest_name: Box<str>,
+    pub(super) title: Option<Box<str>>,
+    pub(super) description: Box<str>,
+    pub(super) input_schema: Box<RawValue>,
+    pub(super) output_schema: Option<OutputSchema>,
+    pub(super) schemas: Arc<Schemas>,
+    pub(super) annotations: Option<Annotations>,
+    pub(super) requires: Vec<Scope>,
+    pub(super) on_denied: OnDenied,
+    pub(super) per_call: PerCall,
+    pub(super) per_plugin: Option<PerPlugin>,
+    pub(super) per_agent: Option<PerAgent>,
+}
+
+/// Reads, compiles, asks and checks. Compiling runs on a thread that may block.
+pub(super) async fn load(sandbox: &Arc<Sandbox>, files: &Files, defaults: Defaults) -> Result<Loaded, LoadError> {
+    let read = {
+        let files = files.clone();
+        let sandbox = Arc::clone(sandbox);
+        tokio::task::spawn_blocking(move || Parts::read(&sandbox, &files))
+    };
+    let parts = read.await.map_err(|error| LoadError::new(error.to_string()))??;
+    let per_call = parts.sidecar.per_call.over(defaults.per_call);
+    let declared = sandbox.list_tools(&parts.prepared, &per_call).await?;
+    parts.check(declared, defaults)
+}
+
+/// The files, each read, none of it yet compared with the others.
+struct Parts {
+    manifest: Manifest,
+    sidecar: Sidecar,
+    prepared: Prepared,
+    digest: String,
+}
+
+impl Parts {
+    fn read(sandbox: &Sandbox, files: &Files) -> Result<Self, LoadError> {
+        let bytes = std::fs::read(&files.component).map_err(|error| LoadError::new(error.to_string()))?;
+        // Cheap refusals first: a typo must not wait for the compiler.
+        let embedded = inspect(&bytes)?.manifest;
+        let manifest = read_manifest(files, embedded)?;
+        let sidecar = match read_toml(&files.sidecar)? {
+            Some(text) => Sidecar::parse(&file_name(&files.sidecar), &text).map_err(listed)?,
+            None => Sidecar::default(),
+        };
+        let prepared = sandbox.prepare(&bytes)?;
+        let digest = hex(digest(&SHA256, &bytes).as_ref());
+        Ok(Self { manifest, sidecar, prepared, digest })
+    }
+
+    fn check(self, declared: Vec<DeclaredTool>, defaults: Defaults) -> Result<Loaded, LoadError> {
+        self.know_every_ruled_tool(&declared)?;
+        let per_plugin = self.sidecar.per_plugin.over(defaults.per_plugin);
+        let plugin = Arc::new(Plugin {
+            name: self.manifest.name.clone(),
+            version: self.manifest.version.clone().into(),
+            digest: self.digest.clone().into(),
+            per_plugin,
+            per_agent: self.sidecar.per_agent.over(PerAgent::default()),
+        });
+        let per_call = self.sidecar.per_call.over(defaults.per_call);
+        let mut names = BTreeSet::new();
+        let mut tools = Vec::with_capacity(declared.len());
+        for tool in declared {
+            let tool = self.check_tool(tool, &plugin, per_call)?;
+            if !names.insert(tool.name.clone()) {
+                return Err(LoadError::new(format!("it lists two tools named `{}`", tool.name)));
+            }
+            tools.push(tool);
+        }
+        tools.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Loaded { plugin, wants: self.manifest.wants, per_call, tools, prepared: self.prepared })
+    }
+
+    /// A rule for a tool that does not exist is a typo, and a tool without its rule.
+    fn know_every_ruled_tool(&self, declared: &[DeclaredTool]) -> Result<(), LoadError> {
+        let known = || declared.iter().map(|tool| tool.name.as_str());
+        match self.sidecar.tools.keys().find(|ruled| !known().any(|name| name == ruled.as_str())) {
+            None => Ok(()),
+            Some(ruled) => {
+                let hint = nearest(ruled.as_str(), known())
+                    .map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+                Err(LoadError::new(format!("its sidecar has rules for `{ruled}`, a tool that it does not have{hint}")))
+            }
+        }
+    }
+
+    fn check_tool(&self, declared: DeclaredTool, plugin: &Plugin, per_call: PerCall) -> Result<LoadedTool, LoadError> {
+        let shown = crate::sanitize::clean_line(&declared.name, 64);
+        let refuse = |why: String| LoadError::new(format!("its tool `{shown}` cannot be served: {why}"));
+        let named = |name: &str| {
+            name.parse::<ToolName>().map_err(|rule| refuse(format!("a name is {rule}")))
+        };
+        let own_name = named(&declared.name)?;
+        let name = named(&format!("{}{own_name}", self.sidecar.prefix.as_deref().unwrap_or_default()))?;
+        if declared.description.len() > MAX_DESCRIPTION_BYTES {
+            return Err(refuse(format!("its description is longer than {MAX_DESCRIPTION_BYTES} bytes")));
+        }
+        if declared.title.as_ref().is_some_and(|title| title.len() > MAX_TITLE_BYTES) {
+            return Err(refuse(format!("its title is longer than {MAX_TITLE_BYTES} bytes")));
+        }
+        let schemas = Schemas::compile(&declared.input_schema, declared.output_schema.as_deref()).map_err(refuse)?;
+        let (_, input_schema) = read_schema(&declared.input_schema).map_err(refuse)?;
+        let output_schema = declared.output_schema.as_deref().map(read_schema).transpose().map_err(refuse)?;
+        let none = ToolRules::default();
+        let rules = self.sidecar.tools.get(&own_name).unwrap_or(&none);
+        let without_rate = PerPlugin { rate: None, ..plugin.per_plugin };
+        Ok(LoadedTool {
+            title: declared.title.map(|title| clean_text(&title).into()),
+            description: clean_text(&declared.description).into(),
+            input_schema,
+            output_schema: output_schema.map(|(schema, text)| OutputSchema {
+                text,
+                is_object: schema.get("type").and_then(Value::as_str) == Some("object"),
+            }),
+            schemas: Arc::new(schemas),
+            annotations: declared.annotations,
+            requires: rules.requires.clone().unwrap_or_else(|| vec![Scope::of_tool(&plugin.name, &own_name)]),
+            on_denied: rules.on_denied,
+            per_call: rules.per_call.over(per_call),
+            per_plugin: rules.per_plugin.map(|patch| patch.over(without_rate)),
+            per_agent: rules.per_agent.map(|patch| patch.over(PerAgent::default())),
+            guest_name: declared.name.into(),
+            name,
+        })
+    }
+}
+
+/// A schema goes to clients byte for byte, so one with anything to clean is refused.
+fn read_schema(text: &str) -> Result<(Value, Box<RawValue>), String> {
+    let (value, raw) = clean_json(text)
+        .map_err(|_| "its schema is not JSON that everybody reads alike (a key twice, or too deep)".to_owned())?;
+    if raw.get() != text.trim() || clean_text(text) != text {
+        return Err("its schema holds control characters".to_owned());
+    }
+    Ok((value, raw))
+}
+
+/// The author's manifest: the one inside the component, or the one beside it. A
+/// component with neither is named like its file.
+fn read_manifest(files: &Files, embedded: Option<String>) -> Result<Manifest, LoadError> {
+    let (source, text) = match embedded {
+        Some(text) => (format!("{}, its manifest", file_name(&files.component)), Some(text)),
+        None => (file_name(&files.manifest), read_toml(&files.manifest)?),
+    };
+    match text {
+        Some(text) => Manifest::parse(&source, &text).map_err(listed),
+        None => {
+            let stem = files.stem();
+            let name: PluginName = stem.parse().map_err(|rule| {
+                LoadError::new(format!("it has no manifest, and its file's name is no plugin name ({rule})"))
+            })?;
+            Ok(Manifest { name, version: "0.0.0".to_owned(), description: None, wants: Wants::default(), suggests: Default::default() })
+        }
+    }
+}
+
+fn read_toml(path: &Path) -> Result<Option<String>, LoadError> {
+    let failed = |error: std::io::Error| LoadError::new(format!("{}: {error}", file_name(path)));
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.len() > MAX_TOML_BYTES => {
+            Err(LoadError::new(format!("{} is larger than {MAX_TOML_BYTES} bytes", file_name(path))))
+        }
+        Ok(_) => std::fs::read_to_string(path).map(Some).map_err(failed),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn listed(problems: Problems) -> LoadError {
+    LoadError::new(problems.to_string())
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

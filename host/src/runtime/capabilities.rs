@@ -1,0 +1,112 @@
+//! What a guest can reach besides itself: today only WASI 0.2 in its inert form.
+//!
+//! Inert means that every interface that toolchains import on their own is there
+//! and leads nowhere: no arguments, no variables, no input, no preopened folder,
+//! no address to connect to or to bind, no name lookup. Clocks and random numbers
+//! are real in a call, and fixed while the host asks for a plugin's tools, so that
+//! two answers can be compared.
+//!
+//! Pinned by the probing guest in `tests/guests`.
+
+use std::time::Duration;
+
+use wasmtime::component::Linker;
+use wasmtime_wasi::random::Deterministic;
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
+
+use super::state::{CallState, Console};
+
+/// Random bytes that a guest may ask for at once. Enough for any key; the host
+/// allocates them outside the guest's memory.
+const MAX_RANDOM_BYTES: u64 = 64 << 10;
+
+/// The interfaces that [`link_inert`] serves, without version, for load errors.
+pub(super) const LINKED: &[&str] = &[
+    "bulkhead:plugin/call",
+    "bulkhead:plugin/types",
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:filesystem/preopens",
+    "wasi:filesystem/types",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+    "wasi:sockets/instance-network",
+    "wasi:sockets/ip-name-lookup",
+    "wasi:sockets/network",
+    "wasi:sockets/tcp",
+    "wasi:sockets/tcp-create-socket",
+    "wasi:sockets/udp",
+    "wasi:sockets/udp-create-socket",
+];
+
+/// Links every interface of [`LINKED`] that is WASI's.
+pub(super) fn link_inert(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)
+}
+
+/// The WASI context of a call.
+pub(super) fn inert(console: &Console) -> WasiCtx {
+    builder(console).build()
+}
+
+/// The WASI context in which a plugin is asked for its tools.
+pub(super) fn frozen(console: &Console) -> WasiCtx {
+    let mut builder = builder(console);
+    builder
+        .wall_clock(Frozen)
+        .monotonic_clock(Frozen)
+        .secure_random(Deterministic::new(vec![0x5a]))
+        .insecure_random(Deterministic::new(vec![0x5a]))
+        .insecure_random_seed(0x5a);
+    builder.build()
+}
+
+fn builder(console: &Console) -> WasiCtxBuilder {
+    let mut builder = WasiCtxBuilder::new();
+    builder
+        .stdout(console.clone())
+        .stderr(console.clone())
+        .max_random_size(MAX_RANDOM_BYTES)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false)
+        .socket_addr_check(|_, _| Box::pin(async { false }));
+    builder
+}
+
+/// A clock that stands still at 2000-01-01T00:00:00Z.
+struct Frozen;
+
+impl HostWallClock for Frozen {
+    fn resolution(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_secs(946_684_800)
+    }
+}
+
+impl HostMonotonicClock for Frozen {
+    fn resolution(&self) -> u64 {
+        1
+    }
+
+    fn now(&self) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,138 @@
+//! How a guest failed, and what its caller is told.
+
+use std::fmt;
+use std::time::Duration;
+
+use wasmtime::{PoolConcurrencyLimitError, Trap};
+use wasmtime_wasi::I32Exit;
+
+use crate::config::PerCall;
+use crate::error::{Code, Error, Retry};
+
+/// How long to wait when every sandbox is taken: a few usual calls.
+const POOL_RETRY: Duration = Duration::from_millis(100);
+
+/// A bound that our own code in the store's callbacks found broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Broke {
+    /// The clock has passed the deadline.
+    Deadline,
+    /// The call made as many host calls as it may.
+    HostCalls,
+}
+
+impl fmt::Display for Broke {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deadline => "the deadline has passed",
+            Self::HostCalls => "too many host calls",
+        })
+    }
+}
+
+impl std::error::Error for Broke {}
+
+/// Why a guest did not return.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It ran into its deadline, computing or waiting.
+    Deadline,
+    /// It burned its fuel.
+    Fuel,
+    /// It made too many host calls.
+    HostCalls,
+    /// It handed over more at once than it may.
+    Handed,
+    /// A growth of memory was refused, and it could not go on.
+    Memory,
+    /// Every sandbox of the pool is taken.
+    NoRoom,
+    /// Its caller stopped waiting.
+    Cancelled,
+    /// It trapped, or ended its program.
+    Crashed(String),
+}
+
+impl Fault {
+    /// Reads what the engine says. `memory_refused` tells whether the call was
+    /// refused memory before it failed.
+    pub(super) fn read(error: &wasmtime::Error, memory_refused: bool) -> Self {
+        if let Some(broke) = error.downcast_ref::<Broke>() {
+            return match broke {
+                Broke::Deadline => Self::Deadline,
+                Broke::HostCalls => Self::HostCalls,
+            };
+        }
+        if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
+            return Self::NoRoom;
+        }
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::OutOfFuel) => return Self::Fuel,
+            Some(Trap::AllocationTooLarge) => return Self::Memory,
+            _ => {}
+        }
+        if memory_refused {
+            return Self::Memory;
+        }
+        // The engine's own type for this is private. Pinned by the test of a guest
+        // that returns more than its quota.
+        if error.chain().any(|cause| cause.to_string().contains("fuel allocated for hostcalls")) {
+            return Self::Handed;
+        }
+        if let Some(exit) = error.downcast_ref::<I32Exit>() {
+            return Self::Crashed(format!("it ended its program with status {}", exit.0));
+        }
+        Self::Crashed(format!("{error:#}"))
+    }
+
+    /// What the caller is told.
+    pub(super) fn into_error(self, quota: &PerCall) -> Error {
+        let over = |code, name: &str, limit: String, what: &str| {
+            Error::new(code, format!("{what} Its quota `{name}` is {limit}."))
+                .detail("quota", name)
+                .detail("limit", limit)
+        };
+        match self {
+            Self::Deadline => over(
+                Code::DeadlineExceeded,
+                "per_call.deadline",
+                format!("{}ms", quota.deadline.as_millis()),
+                "The tool did not finish in time.",
+            )
+            .retry(Retry::Maybe),
+            Self::Fuel => over(
+                Code::FuelExhausted,
+                "per_call.fuel",
+                quota.fuel.to_string(),
+                "The tool computed for too long.",
+            ),
+            Self::HostCalls => over(
+                Code::FuelExhausted,
+                "per_call.host_calls",
+                quota.host_calls.to_string(),
+                "The tool asked too much of its host.",
+            ),
+            Self::Handed => over(
+                Code::OutputTooLarge,
+                "per_call.max_output",
+                quota.max_output.to_string(),
+                "The tool's result is too large. Ask for less of it.",
+            ),
+            Self::Memory => over(
+                Code::MemoryExceeded,
+                "per_call.memory",
+                quota.memory.to_string(),
+                "The tool needed more memory than it may use.",
+            ),
+            Self::NoRoom => {
+                Error::new(Code::Unavailable, "The server runs as many calls as it can.")
+                    .retry(Retry::After(POOL_RETRY))
+            }
+            Self::Cancelled => Error::new(Code::Cancelled, "The call was cancelled."),
+            Self::Crashed(why) => {
+                Error::new(Code::ToolCrashed, "The tool crashed. The same call would crash it again.")
+                    .because(why)
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The `call` interface: what a guest may ask and say about its own call.
+//!
+//! Nothing here blocks, and nothing here trusts: what costs the host something is
+//! charged to the call's quota of host calls.
+
+use wasmtime::component::Access;
+
+use super::bindings::{call, types};
+use super::fault::Broke;
+use super::state::{CallState, Calls, Caller, CallContext, GuestEvent, Level};
+
+impl CallState {
+    fn caller(&self) -> Option<&Caller> {
+        self.call.as_ref().map(|(caller, _)| &**caller)
+    }
+
+    fn context(&self) -> Option<&CallContext> {
+        self.call.as_ref().map(|(_, context)| context)
+    }
+
+    fn charge_host_call(&mut self) -> wasmtime::Result<()> {
+        if self.host_calls >= self.max_host_calls {
+            return Err(Broke::HostCalls.into());
+        }
+        self.host_calls += 1;
+        Ok(())
+    }
+
+    fn tell(&self, event: GuestEvent<'_>) {
+        if let Some(context) = self.context() {
+            (context.events)(event);
+        }
+    }
+}
+
+impl types::Host for &mut CallState {}
+
+impl call::HostWithStore<CallState> for Calls {
+    fn remaining_fuel(mut host: Access<'_, CallState, Self>) -> wasmtime::Result<u64> {
+        use wasmtime::AsContextMut;
+        host.as_context_mut().get_fuel()
+    }
+}
+
+impl call::Host for &mut CallState {
+    fn agent(&mut self) -> wasmtime::Result<String> {
+        Ok(self.caller().map(|caller| caller.agent.clone()).unwrap_or_default())
+    }
+
+    fn subject(&mut self) -> wasmtime::Result<Option<String>> {
+        Ok(self.caller().and_then(|caller| caller.subject.clone()))
+    }
+
+    fn scopes(&mut self) -> wasmtime::Result<Vec<String>> {
+        Ok(self.caller().map(|caller| caller.scopes.clone()).unwrap_or_default())
+    }
+
+    fn request_id(&mut self) -> wasmtime::Result<String> {
+        Ok(self.context().map(|context| context.request_id.to_string()).unwrap_or_default())
+    }
+
+    fn traceparent(&mut self) -> wasmtime::Result<Option<String>> {
+        Ok(self.context().and_then(|context| context.traceparent.as_deref().map(str::to_owned)))
+    }
+
+    fn tracestate(&mut self) -> wasmtime::Result<Option<String>> {
+        Ok(self.context().and_then(|context| context.tracestate.as_deref().map(str::to_owned)))
+    }
+
+    fn client_metadata(&mut self) -> wasmtime::Result<String> {
+        Ok(self.context().map_or_else(|| "{}".to_owned(), |context| context.client_metadata.to_string()))
+    }
+
+    fn remaining_time_ms(&mut self) -> wasmtime::Result<u64> {
+        let left = self.deadline.saturating_duration_since(self.clock.now());
+        Ok(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn input_responses(&mut self) -> wasmtime::Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn input_state(&mut self) -> wasmtime::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    fn can_ask(&mut self, _: String) -> wasmtime::Result<bool> {
+        Ok(false)
+    }
+
+    fn progress(
+        &mut self,
+        progress: f64,
+        total: Option<f64>,
+        message: Option<String>,
+    ) -> wasmtime::Result<()> {
+        self.charge_host_call()?;
+        // MCP wants it to grow; JSON has no form for what is not finite.
+        let grows = self.last_progress.is_none_or(|last| progress > last);
+        if progress.is_finite() && grows {
+            self.last_progress = Some(progress);
+            let total = total.filter(|total| total.is_finite());
+            self.tell(GuestEvent::Progress { progress, total, message: message.as_deref() });
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, level: call::Level, message: String) -> wasmtime::Result<()> {
+        self.charge_host_call()?;
+        self.tell(GuestEvent::Log { level: level.into(), message: &message });
+        Ok(())
+    }
+}
+
+impl From<call::Level> for Level {
+    fn from(level: call::Level) -> Self {
+        match level {
+            call::Level::Debug => Self::Debug,
+            call::Level::Info => Self::Info,
+            call::Level::Notice => Self::Notice,
+            call::Level::Warning => Self::Warning,
+            call::Level::Error => Self::Error,
+            call::Level::Critical => Self::Critical,
+            call::Level::Alert => Self::Alert,
+            call::Level::Emergency => Self::Emergency,
+        }
+    }
+}

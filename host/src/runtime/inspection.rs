@@ -1,0 +1,168 @@
+//! What a file says about itself, without running or compiling any of it.
+
+use std::borrow::Cow;
+
+use wasm_encoder::{ComponentSection, CustomSection};
+use wasmparser::{Encoding, Parser, Payload};
+
+use super::capabilities::LINKED;
+use super::prepare::LoadError;
+
+/// The custom section that holds an author's manifest, `plugin.toml` as it is.
+pub const MANIFEST_SECTION: &str = "bulkhead:manifest";
+
+/// The export that makes a component a plugin.
+const TOOLS: &str = "bulkhead:plugin/tools";
+
+/// Which way a file could be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ComponentKind {
+    /// It exports `bulkhead:plugin/tools`.
+    Tools,
+    /// It has a `main`: a component with `wasi:cli/run`, or a module with `_start`.
+    Command,
+    /// It exports functions or interfaces of its own.
+    Functions,
+    /// It exports nothing.
+    Nothing,
+    /// A core module without `_start`.
+    CoreModule,
+}
+
+/// What a file says about itself.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    /// Which way it could be served.
+    pub kind: ComponentKind,
+    /// What it imports, as `namespace:package/interface@version`.
+    pub imports: Vec<String>,
+    /// What it exports.
+    pub exports: Vec<String>,
+    /// Its manifest's text, where it carries one.
+    pub manifest: Option<String>,
+}
+
+impl Inspection {
+    /// The imports that are not linked without a grant.
+    pub fn ungranted(&self) -> Vec<&str> {
+        let linked = |import: &&str| LINKED.contains(&without_version(import));
+        self.imports.iter().map(String::as_str).filter(|import| !linked(import)).collect()
+    }
+}
+
+fn without_version(name: &str) -> &str {
+    name.split_once('@').map_or(name, |(name, _)| name)
+}
+
+/// Reads the outermost level of a module or component.
+///
+/// # Errors
+/// When the bytes are not WebAssembly, or are cut short.
+pub fn inspect(bytes: &[u8]) -> Result<Inspection, LoadError> {
+    let malformed = |error: wasmparser::BinaryReaderError| {
+        LoadError::new(format!("it is not WebAssembly, or was cut short: {error}"))
+    };
+    let mut found = Found::default();
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload.map_err(malformed)?;
+        match &payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            _ if depth > 0 => {}
+            _ => found.read(payload).map_err(malformed)?,
+        }
+    }
+    Ok(found.into_inspection())
+}
+
+#[derive(Default)]
+struct Found {
+    is_component: bool,
+    imports: Vec<String>,
+    exports: Vec<String>,
+    manifest: Option<String>,
+}
+
+impl Found {
+    fn read(&mut self, payload: Payload<'_>) -> Result<(), wasmparser::BinaryReaderError> {
+        match payload {
+            Payload::Version { encoding, .. } => self.is_component = encoding == Encoding::Component,
+            Payload::ComponentImportSection(section) => {
+                for import in section {
+                    self.imports.push(import?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) => {
+                for export in section {
+                    self.exports.push(export?.name.name.to_owned());
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    self.exports.push(export?.name.to_owned());
+                }
+            }
+            Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {
+                self.manifest = Some(String::from_utf8_lossy(section.data()).into_owned());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn into_inspection(self) -> Inspection {
+        let exports = |wanted: &str| self.exports.iter().any(|name| without_version(name) == wanted);
+        let kind = match self.is_component {
+            true if exports(TOOLS) => ComponentKind::Tools,
+            true if exports("wasi:cli/run") => ComponentKind::Command,
+            true if self.exports.is_empty() => ComponentKind::Nothing,
+            true => ComponentKind::Functions,
+            false if exports("_start") => ComponentKind::Command,
+            false => ComponentKind::CoreModule,
+        };
+        Inspection { kind, imports: self.imports, exports: self.exports, manifest: self.manifest }
+    }
+}
+
+/// Appends an author's manifest to a component, replacing none: a file that has one
+/// already is refused.
+///
+/// # Errors
+/// When the bytes are not WebAssembly, or carry a manifest.
+pub fn embed_manifest(component: &[u8], manifest: &str) -> Result<Vec<u8>, LoadError> {
+    if inspect(component)?.manifest.is_some() {
+        return Err(LoadError::new("it carries a manifest already"));
+    }
+    let section = CustomSection {
+        name: Cow::Borrowed(MANIFEST_SECTION),
+        data: Cow::Borrowed(manifest.as_bytes()),
+    };
+    let mut bytes = component.to_vec();
+    section.append_to_component(&mut bytes);
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+    const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+    #[test]
+    fn kinds_are_told_apart() {
+        assert_eq!(inspect(EMPTY_COMPONENT).unwrap().kind, ComponentKind::Nothing);
+        assert_eq!(inspect(EMPTY_MODULE).unwrap().kind, ComponentKind::CoreModule);
+        for broken in [&b""[..], b"\0as", b"#!/bin/sh\n", &EMPTY_COMPONENT[..6]] {
+            assert!(inspect(broken).is_err(), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_goes_in_once_and_comes_out() {
+        let with = embed_manifest(EMPTY_COMPONENT, "name = \"wc\"").unwrap();
+        assert_eq!(inspect(&with).unwrap().manifest.as_deref(), Some("name = \"wc\""));
+        assert!(embed_manifest(&with, "").is_err());
+    }
+}

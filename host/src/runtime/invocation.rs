@@ -1,0 +1,209 @@
+//! One call in one fresh instance.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use wasmtime::component::ResourceTable;
+use wasmtime::{Store, UpdateDeadline};
+
+use super::bindings::types;
+use super::capabilities;
+use super::engine::Sandbox;
+use super::fault::{Broke, Fault};
+use super::memory::MemoryMeter;
+use super::output::RawOutput;
+use super::prepare::Prepared;
+use super::state::{CallContext, CallState, Caller, Console, GuestEvent};
+use crate::config::PerCall;
+use crate::error::Error;
+use crate::limits::Slot;
+use crate::names::{ByteCount, Fuel};
+use crate::policy::Approval;
+
+/// The fuel after which a guest yields to its executor: some 300 µs of work. Less
+/// would cost throughput; more would make a cancelled guest run on for longer and
+/// its meter coarser.
+const YIELD_INTERVAL: u64 = 1_000_000;
+
+/// What a guest may hand to the host at once beyond its output: the engine counts
+/// records and list entries, not only text.
+const HANDOVER_SLACK: usize = 64 << 10;
+
+/// How many resources (streams, pollables) and handles a guest may hold at once.
+/// The host keeps them outside the guest's memory.
+const MAX_RESOURCES: usize = 1_024;
+
+/// What a call spent, however it ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Fuel that was burned.
+    pub fuel: Fuel,
+    /// The most memory in use at once: all memories and tables.
+    pub peak_memory: ByteCount,
+    /// From the guest's start to its end, waiting included.
+    pub run: Duration,
+    /// Calls of the `call` interface that cost the host something.
+    pub host_calls: u32,
+}
+
+/// How an invocation ended, and what it spent.
+#[derive(Debug)]
+pub struct Invocation {
+    /// The raw result, or the guest's fault.
+    pub result: Result<RawOutput, Error>,
+    /// What was spent on it.
+    pub spent: Spent,
+}
+
+/// Runs one call in a fresh instance and returns what it produced and spent.
+///
+/// The slot is given back when the instance is gone. Cancelling (`context.cancel`)
+/// stops the guest at its next yield and still tells what it spent; dropping this
+/// future stops it as well, and tells nobody.
+///
+/// ```compile_fail
+/// # async fn skip(
+/// #     sandbox: &bulkhead::runtime::Sandbox, prepared: &bulkhead::runtime::Prepared,
+/// #     approval: bulkhead::policy::Approval, context: bulkhead::runtime::CallContext,
+/// # ) {
+/// // An approval without a slot cannot run.
+/// bulkhead::runtime::invoke(sandbox, prepared, approval, context).await;
+/// # }
+/// ```
+/// ```
+/// # async fn run(
+/// #     sandbox: &bulkhead::runtime::Sandbox, prepared: &bulkhead::runtime::Prepared,
+/// #     slot: bulkhead::limits::Slot<bulkhead::policy::Approval>, context: bulkhead::runtime::CallContext,
+/// # ) {
+/// bulkhead::runtime::invoke(sandbox, prepared, slot, context).await;
+/// # }
+/// ```
+///
+/// # Errors
+/// In [`Invocation::result`]: `FUEL_EXHAUSTED`, `DEADLINE_EXCEEDED`,
+/// `MEMORY_EXCEEDED`, `TOOL_CRASHED`, `OUTPUT_TOO_LARGE`, `UNAVAILABLE` when the
+/// pool is exhausted, `CANCELLED`.
+pub async fn invoke(
+    sandbox: &Sandbox,
+    prepared: &Prepared,
+    slot: Slot<Approval>,
+    context: CallContext,
+) -> Invocation {
+    let permit = slot.get().call().permit();
+    let tool = Arc::clone(permit.tool());
+    let caller = Arc::new(Caller::from(permit.principal()));
+    let quota = tool.per_call;
+    let cancel = context.cancel.clone();
+    let store = new_store(sandbox, &quota, Some((caller, context)));
+    let guest = Arc::clone(&tool);
+    let prepared = prepared.clone();
+    let run = async move {
+        let arguments = slot.get().call().arguments();
+        let run = bounded(store?, &quota, cancel, async |store| {
+            let instance = prepared.instantiate(store).await?;
+            let tools = instance.bulkhead_plugin_tools();
+            tools.call_call_tool(store, &guest.guest_name, arguments).await
+        });
+        Ok::<_, wasmtime::Error>(run.await)
+    };
+    let ended = match sandbox.burners.run(run).await {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(error)) => return nothing_spent(Error::internal(format!("{error:#}"))),
+        Err(panic) => return nothing_spent(Error::internal(panic)),
+    };
+    let result = match ended.result {
+        Ok(returned) => Ok(RawOutput::new(tool, returned)),
+        Err(fault) => Err(fault.into_error(&quota)),
+    };
+    Invocation { result, spent: ended.spent }
+}
+
+fn nothing_spent(error: Error) -> Invocation {
+    Invocation { result: Err(error), spent: Spent::default() }
+}
+
+/// How a guest ended, whatever it was asked.
+pub(super) struct Ended<T> {
+    pub(super) result: Result<T, Fault>,
+    pub(super) spent: Spent,
+    pub(super) printed: Option<String>,
+}
+
+/// A store for one guest, with its whole quota.
+pub(super) fn new_store(
+    sandbox: &Sandbox,
+    quota: &PerCall,
+    call: Option<(Arc<Caller>, CallContext)>,
+) -> wasmtime::Result<Store<CallState>> {
+    let console = Console::default();
+    let wasi = if call.is_some() { capabilities::inert(&console) } else { capabilities::frozen(&console) };
+    let clock = Arc::clone(&sandbox.clock);
+    let mut resources = ResourceTable::new();
+    resources.set_max_capacity(MAX_RESOURCES);
+    let deadline = clock.now() + quota.deadline;
+    let state = CallState {
+        wasi,
+        resources,
+        memory: MemoryMeter::new(quota.memory),
+        console,
+        call,
+        clock,
+        deadline,
+        host_calls: 0,
+        max_host_calls: quota.host_calls,
+        last_progress: None,
+    };
+    let mut store = Store::try_new(&sandbox.engine, state)?;
+    store.limiter(|state| &mut state.memory);
+    store.set_fuel(quota.fuel.0)?;
+    store.fuel_async_yield_interval(Some(YIELD_INTERVAL))?;
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|context| {
+        let state = context.data();
+        if state.clock.now() >= state.deadline {
+            return Err(Broke::Deadline.into());
+        }
+        Ok(UpdateDeadline::Continue(1))
+    });
+    store.set_hostcall_fuel(quota.max_output.as_usize().saturating_mul(2).saturating_add(HANDOVER_SLACK));
+    store.set_max_component_handles(MAX_RESOURCES);
+    Ok(store)
+}
+
+/// Runs `guest` on its store until it ends, its deadline passes or it is cancelled,
+/// and reads its meters then. The store outlives the guest's future, so that what
+/// an abandoned guest spent is still known.
+pub(super) async fn bounded<T>(
+    mut store: Store<CallState>,
+    quota: &PerCall,
+    cancel: CancellationToken,
+    guest: impl AsyncFnOnce(&mut Store<CallState>) -> wasmtime::Result<T>,
+) -> Ended<T> {
+    let started = store.data().clock.now();
+    let deadline: Instant = store.data().deadline;
+    let outcome = tokio::select! {
+        biased;
+        result = guest(&mut store) => Ok(result),
+        // A guest that computes is stopped by its epoch callback; this is for one
+        // that waits for its host.
+        () = tokio::time::sleep_until(deadline.into()) => Err(Fault::Deadline),
+        () = cancel.cancelled() => Err(Fault::Cancelled),
+    };
+    let state = store.data();
+    let result = outcome.and_then(|result| {
+        result.map_err(|error| Fault::read(&error, state.memory.refused()))
+    });
+    let left = store.get_fuel().unwrap_or_default();
+    let spent = Spent {
+        fuel: Fuel(quota.fuel.0.saturating_sub(left)),
+        peak_memory: state.memory.peak(),
+        run: state.clock.now().saturating_duration_since(started),
+        host_calls: state.host_calls,
+    };
+    let printed = state.console.text();
+    if let (Some((_, context)), Some(text)) = (&state.call, &printed) {
+        (context.events)(GuestEvent::Printed(text));
+    }
+    Ended { result, spent, printed }
+}

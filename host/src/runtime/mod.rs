@@ -1,0 +1,30 @@
+//! The sandbox: wasmtime lives here and nowhere else.
+//!
+//! A plugin is *prepared* once ([`Sandbox::prepare`]): compiled, its imports
+//! checked against what it was granted, its tools asked for. From then on
+//! [`invoke`] runs each call in a fresh instance that dies with it.
+//!
+//! What a guest can reach: its own memory, the inert WASI of
+//! [`capabilities`](self), and the `call` interface, which tells it about its own
+//! call. What bounds it: fuel, the memory meter, the deadline, the number of host
+//! calls, and the size of what it hands over at once.
+
+mod bindings;
+mod capabilities;
+mod engine;
+mod execution;
+mod fault;
+mod host_calls;
+mod inspection;
+mod invocation;
+mod memory;
+mod output;
+mod prepare;
+mod state;
+
+pub use engine::{Machine, Sandbox, SandboxError};
+pub use inspection::{ComponentKind, Inspection, MANIFEST_SECTION, embed_manifest, inspect};
+pub use invocation::{Invocation, Spent, invoke};
+pub use output::{Block, Produced, RawOutput};
+pub use prepare::{DeclaredTool, LoadError, Prepared};
+pub use state::{CallContext, Events, GuestEvent, Level};

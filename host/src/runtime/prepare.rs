@@ -1,0 +1,165 @@
+//! From a file's bytes to a plugin that can be called.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use wasmtime::Store;
+use wasmtime::component::Component;
+
+use super::bindings::{ToolPlugin, ToolPluginPre, types};
+use super::engine::Sandbox;
+use super::inspection::{self, ComponentKind};
+use super::invocation::{bounded, new_store};
+use super::state::CallState;
+use crate::config::PerCall;
+
+/// The largest file that is loaded, in bytes; a Python component has 18 MB.
+const MAX_COMPONENT_BYTES: usize = 64 << 20;
+
+/// The most tools that one plugin may offer. A model that reads more descriptions
+/// than this chooses badly.
+const MAX_TOOLS: usize = 256;
+
+/// Why a plugin was not loaded: one sentence that tells its operator what to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadError(String);
+
+impl LoadError {
+    /// An explanation that completes "PLUGIN was not loaded: ".
+    pub fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// A tool as its plugin declares it: hostile text until it is checked.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the fields are those of the contract's record")]
+pub struct DeclaredTool {
+    pub name: String,
+    pub title: Option<String>,
+    pub description: String,
+    pub input_schema: String,
+    pub output_schema: Option<String>,
+    pub annotations: Option<crate::catalog::Annotations>,
+}
+
+/// A plugin that is compiled, linked and ready to be instantiated. Cheap to clone.
+#[derive(Clone)]
+pub struct Prepared(Arc<ToolPluginPre<CallState>>);
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Prepared")
+    }
+}
+
+impl Prepared {
+    pub(super) async fn instantiate(&self, store: &mut Store<CallState>) -> wasmtime::Result<ToolPlugin> {
+        self.0.instantiate_async(store).await
+    }
+}
+
+impl Sandbox {
+    /// Compiles a component, unless the cache has it, and links it with what it was
+    /// granted: nothing. Takes seconds for a large component; not for the reactor.
+    ///
+    /// # Errors
+    /// When it is no component, exports no tools, or imports what is not linked.
+    pub fn prepare(&self, bytes: &[u8]) -> Result<Prepared, LoadError> {
+        if bytes.len() > MAX_COMPONENT_BYTES {
+            return Err(LoadError::new(format!("it is larger than {} MiB", MAX_COMPONENT_BYTES >> 20)));
+        }
+        let inspection = inspection::inspect(bytes)?;
+        match inspection.kind {
+            ComponentKind::Tools => {}
+            ComponentKind::Command => return Err(LoadError::new("it is a WASI command; this version serves components that export `bulkhead:plugin/tools`")),
+            ComponentKind::Functions => return Err(LoadError::new("it exports plain functions; this version serves components that export `bulkhead:plugin/tools`")),
+            ComponentKind::Nothing => return Err(LoadError::new("it exports nothing that could be a tool")),
+            ComponentKind::CoreModule => return Err(LoadError::new("it is a core module, not a component, and has no `_start`")),
+        }
+        let missing = inspection.ungranted();
+        if !missing.is_empty() {
+            return Err(LoadError::new(format!("it imports what it was not granted: {}", missing.join(", "))));
+        }
+        let component = Component::from_binary(&self.engine, bytes)
+            .map_err(|error| LoadError::new(format!("it does not compile: {error:#}")))?;
+        let linked = self
+            .linker
+            .instantiate_pre(&component)
+            .and_then(ToolPluginPre::new)
+            .map_err(|error| LoadError::new(format!("it does not fit this version's contract: {error:#}")))?;
+        Ok(Prepared(Arc::new(linked)))
+    }
+
+    /// Asks a plugin for its tools, twice, each time in a fresh instance that was
+    /// granted nothing, with a frozen clock and a fixed random seed.
+    ///
+    /// # Errors
+    /// When asking fails or costs more than `quota`, or when the answers differ.
+    pub async fn list_tools(&self, prepared: &Prepared, quota: &PerCall) -> Result<Vec<DeclaredTool>, LoadError> {
+        let first = self.ask_for_tools(prepared, quota).await?;
+        let second = self.ask_for_tools(prepared, quota).await?;
+        // Compared as text, so that no field can differ unseen.
+        if format!("{first:?}") != format!("{second:?}") {
+            return Err(LoadError::new("it lists different tools each time it is asked"));
+        }
+        if first.is_empty() {
+            return Err(LoadError::new("it lists no tools"));
+        }
+        if first.len() > MAX_TOOLS {
+            return Err(LoadError::new(format!("it lists {} tools; at most {MAX_TOOLS} are served", first.len())));
+        }
+        Ok(first.into_iter().map(DeclaredTool::from).collect())
+    }
+
+    async fn ask_for_tools(&self, prepared: &Prepared, quota: &PerCall) -> Result<Vec<types::Tool>, LoadError> {
+        let store = new_store(self, quota, None).map_err(|error| LoadError::new(format!("{error:#}")))?;
+        let quota = *quota;
+        let prepared = prepared.clone();
+        let asked = async move {
+            bounded(store, &quota, CancellationToken::new(), async |store| {
+                let instance = prepared.instantiate(store).await?;
+                instance.bulkhead_plugin_tools().call_list_tools(store).await
+            })
+            .await
+        };
+        let ended = self.burners.run(asked).await.map_err(LoadError::new)?;
+        ended.result.map_err(|fault| {
+            let error = fault.into_error(&quota);
+            let mut why = format!("asked for its tools, it failed with {}", error.code());
+            for more in error.cause().into_iter().chain(ended.printed.as_deref()) {
+                why.push_str(": ");
+                why.push_str(more.trim());
+            }
+            LoadError::new(why)
+        })
+    }
+}
+
+impl From<types::Tool> for DeclaredTool {
+    fn from(tool: types::Tool) -> Self {
+        let annotations = tool.annotations.map(|declared| crate::catalog::Annotations {
+            read_only_hint: declared.read_only,
+            destructive_hint: declared.destructive,
+            idempotent_hint: declared.idempotent,
+            open_world_hint: declared.open_world,
+        });
+        Self {
+            name: tool.name,
+            title: tool.title,
+            description: tool.description,
+            input_schema: tool.input_schema,
+            output_schema: tool.output_schema,
+            annotations,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What belongs to one call: the data of its store.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use tokio_util::sync::CancellationToken;
+use wasmtime::component::{HasData, ResourceTable};
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::memory::MemoryMeter;
+use crate::auth::Principal;
+use crate::clock::Clock;
+use crate::names::{RequestId, Scope};
+
+/// What a guest may print before the rest is dropped, in bytes. Enough for a panic
+/// message and some lines around it.
+const MAX_CONSOLE_BYTES: usize = 16 << 10;
+
+/// How much a line of a guest's log matters (RFC 5424).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of RFC 5424")]
+pub enum Level {
+    Debug,
+    Info,
+    Notice,
+    Warning,
+    Error,
+    Critical,
+    Alert,
+    Emergency,
+}
+
+/// Something that a guest says while its call runs. Its texts are the guest's own:
+/// hostile until they are cleaned.
+#[derive(Clone, Copy, Debug)]
+pub enum GuestEvent<'a> {
+    /// A report of progress; grows from one to the next.
+    Progress {
+        /// How far the call is.
+        progress: f64,
+        /// Where it ends, if the guest knows.
+        total: Option<f64>,
+        /// What it does.
+        message: Option<&'a str>,
+    },
+    /// A line for the operator's log.
+    Log {
+        /// How much it matters.
+        level: Level,
+        /// What it says.
+        message: &'a str,
+    },
+    /// What it printed to standard output and standard error, told once, at its end.
+    Printed(&'a str),
+}
+
+/// Hears what a guest says.
+pub type Events = Arc<dyn Fn(GuestEvent<'_>) + Send + Sync>;
+
+/// What the host knows about a call besides who makes it.
+#[derive(Clone)]
+pub struct CallContext {
+    /// Our name for it.
+    pub request_id: RequestId,
+    /// The W3C `traceparent`, where the client sent one.
+    pub traceparent: Option<Arc<str>>,
+    /// The W3C `tracestate`, where the client sent one.
+    pub tracestate: Option<Arc<str>>,
+    /// The client's own metadata, a JSON object.
+    pub client_metadata: Arc<str>,
+    /// Who hears what the guest says.
+    pub events: Events,
+    /// Ends the call early.
+    pub cancel: CancellationToken,
+}
+
+impl fmt::Debug for CallContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallContext").field("request_id", &self.request_id).finish_non_exhaustive()
+    }
+}
+
+/// Who calls, as the guest may know it.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) agent: String,
+    pub(super) subject: Option<String>,
+    pub(super) scopes: Vec<String>,
+}
+
+impl From<&Principal> for Caller {
+    fn from(principal: &Principal) -> Self {
+        Self {
+            agent: principal.agent().to_string(),
+            subject: principal.subject().map(ToString::to_string),
+            scopes: principal.scopes().iter().map(Scope::to_string).collect(),
+        }
+    }
+}
+
+/// The data of a call's store.
+pub(super) struct CallState {
+    pub(super) wasi: WasiCtx,
+    pub(super) resources: ResourceTable,
+    pub(super) memory: MemoryMeter,
+    pub(super) console: Console,
+    /// `None` while the host asks for the plugin's tools.
+    pub(super) call: Option<(Arc<Caller>, CallContext)>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) deadline: Instant,
+    pub(super) host_calls: u32,
+    pub(super) max_host_calls: u32,
+    pub(super) last_progress: Option<f64>,
+}
+
+/// Tells the engine that `call`'s functions work on the whole [`CallState`].
+pub(super) struct Calls;
+
+impl HasData for Calls {
+    type Data<'a> = &'a mut CallState;
+}
+
+impl WasiView for CallState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
+    }
+}
+
+/// What a guest prints: kept up to a bound, for the operator's log.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Console(Arc<Mutex<VecDeque<u8>>>);
+
+impl Console {
+    /// All that was printed, with what is not UTF-8 replaced.
+    pub(super) fn text(&self) -> Option<String> {
+        let mut printed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (!printed.is_empty()).then(|| String::from_utf8_lossy(printed.make_contiguous()).into_owned())
+    }
+
+    fn append(&self, bytes: &[u8]) {
+        let mut printed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = MAX_CONSOLE_BYTES.saturating_sub(printed.len());
+        printed.extend(bytes.iter().take(room));
+    }
+}
+
+impl IsTerminal for Console {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Console {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        // Asked for by other versions of WASI only, none of which is linked.
+        Box::new(tokio::io::empty())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+impl OutputStream for Console {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.append(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(MAX_CONSOLE_BYTES)
+    }
+}
+
+impl Pollable for Console {
+    fn ready<'a, 'b>(&'a mut self) -> Pin<Box<dyn Future<Output = ()> + Send + 'b>>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(std::future::ready(()))
+    }
+}
