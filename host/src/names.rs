@@ -91,7 +91,9 @@ names! {
 
 fn is_name(text: &str, longest: usize, punctuation: &[u8]) -> bool {
     (1..=longest).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || punctuation.contains(&b))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || punctuation.contains(&b))
 }
 
 /// What a credential may be used for: `PLUGIN:TOOL`, or a word of the operator's
@@ -128,15 +130,21 @@ impl FromStr for Scope {
     /// the colon, at the end.
     fn from_str(text: &str) -> Result<Self, Malformed> {
         let token = (1..=128).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
         let stars_at_end = match text.find('*') {
             None => true,
-            Some(at) => at + 1 == text.len() && (at == 0 || text.as_bytes().get(at - 1) == Some(&b':')),
+            Some(at) => {
+                at + 1 == text.len() && (at == 0 || text.as_bytes().get(at - 1) == Some(&b':'))
+            }
         };
         if token && stars_at_end {
             Ok(Self(text.into()))
         } else {
-            Err(Malformed::new("a scope is `PLUGIN:TOOL`, `PLUGIN:*`, `*`, or a word of your own without spaces or quotes"))
+            Err(Malformed::new(
+                "a scope is `PLUGIN:TOOL`, `PLUGIN:*`, `*`, or a word of your own without spaces or quotes",
+            ))
         }
     }
 }
@@ -187,15 +195,34 @@ impl ByteCount {
     }
 }
 
-const FUEL_UNITS: &[(&str, u64)] =
-    &[("T", 1_000_000_000_000), ("G", 1_000_000_000), ("M", 1_000_000), ("k", 1_000), ("", 1)];
-const BYTE_UNITS: &[(&str, u64)] =
-    &[("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1), ("", 1)];
-const TIME_UNITS_MS: &[(&str, u64)] = &[("ms", 1), ("s", 1_000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+const FUEL_UNITS: &[(&str, u64)] = &[
+    ("T", 1_000_000_000_000),
+    ("G", 1_000_000_000),
+    ("M", 1_000_000),
+    ("k", 1_000),
+    ("", 1),
+];
+const BYTE_UNITS: &[(&str, u64)] = &[
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("B", 1),
+    ("", 1),
+];
+const TIME_UNITS_MS: &[(&str, u64)] = &[
+    ("ms", 1),
+    ("s", 1_000),
+    ("min", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+];
 
 /// Reads `NUMBER UNIT`; underscores may group digits.
 fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let digits = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'_').count();
+    let digits = text
+        .bytes()
+        .take_while(|b| b.is_ascii_digit() || *b == b'_')
+        .count();
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.replace('_', "").parse().ok()?;
     let (_, scale) = units.iter().find(|(name, _)| *name == unit)?;
@@ -204,7 +231,9 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 
 /// Writes a number with the largest unit that keeps it whole.
 fn write_quantity(f: &mut fmt::Formatter<'_>, number: u64, units: &[(&str, u64)]) -> fmt::Result {
-    let whole = units.iter().find(|(_, scale)| number >= *scale && number.is_multiple_of(*scale));
+    let whole = units
+        .iter()
+        .find(|(_, scale)| number >= *scale && number.is_multiple_of(*scale));
     let (unit, scale) = whole.copied().unwrap_or(("", 1));
     write!(f, "{}{unit}", number / scale)
 }
@@ -213,7 +242,9 @@ impl FromStr for Fuel {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        quantity(text, FUEL_UNITS).map(Self).ok_or_else(|| Malformed::new("fuel is a whole number with k, M, G or T, as `500M`"))
+        quantity(text, FUEL_UNITS)
+            .map(Self)
+            .ok_or_else(|| Malformed::new("fuel is a whole number with k, M, G or T, as `500M`"))
     }
 }
 
@@ -221,7 +252,9 @@ impl FromStr for ByteCount {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        quantity(text, BYTE_UNITS).map(Self).ok_or_else(|| Malformed::new("a size is a whole number with B, KiB, MiB or GiB, as `64MiB`"))
+        quantity(text, BYTE_UNITS).map(Self).ok_or_else(|| {
+            Malformed::new("a size is a whole number with B, KiB, MiB or GiB, as `64MiB`")
+        })
     }
 }
 
@@ -270,7 +303,10 @@ impl FromStr for Rate {
             "d" => 86_400,
             _ => return Err(rule()),
         };
-        Ok(Self { cells, per: Duration::from_secs(per) })
+        Ok(Self {
+            cells,
+            per: Duration::from_secs(per),
+        })
     }
 }
 
@@ -314,13 +350,32 @@ mod tests {
 
     #[test]
     fn units_read_and_print() {
-        for (text, number) in [("500M", 500_000_000), ("1_000", 1_000), ("2G", 2_000_000_000), ("0", 0)] {
+        for (text, number) in [
+            ("500M", 500_000_000),
+            ("1_000", 1_000),
+            ("2G", 2_000_000_000),
+            ("0", 0),
+        ] {
             assert_eq!(text.parse(), Ok(Fuel(number)));
         }
-        for (text, number) in [("64MiB", 64 << 20), ("256KiB", 256 << 10), ("7B", 7), ("7", 7)] {
+        for (text, number) in [
+            ("64MiB", 64 << 20),
+            ("256KiB", 256 << 10),
+            ("7B", 7),
+            ("7", 7),
+        ] {
             assert_eq!(text.parse(), Ok(ByteCount(number)));
         }
-        for bad in ["", "M", "1.5M", "-1", "64MB", "64 MiB", "99999999999999999999", "99999999999999999T"] {
+        for bad in [
+            "",
+            "M",
+            "1.5M",
+            "-1",
+            "64MB",
+            "64 MiB",
+            "99999999999999999999",
+            "99999999999999999T",
+        ] {
             assert!(bad.parse::<Fuel>().is_err(), "{bad}");
             assert!(bad.parse::<ByteCount>().is_err(), "{bad}");
         }
@@ -329,7 +384,10 @@ mod tests {
         assert_eq!(ByteCount(1_000).to_string(), "1000B");
         assert_eq!(parse_duration("5s"), Ok(Duration::from_secs(5)));
         assert!(parse_duration("5").is_err());
-        assert_eq!("600/min".parse::<Rate>().map(|rate| rate.to_string()), Ok("600/min".to_owned()));
+        assert_eq!(
+            "600/min".parse::<Rate>().map(|rate| rate.to_string()),
+            Ok("600/min".to_owned())
+        );
         for bad in ["600", "0/min", "600/week", "/min", "-1/s"] {
             assert!(bad.parse::<Rate>().is_err(), "{bad}");
         }
@@ -337,7 +395,12 @@ mod tests {
 
     #[test]
     fn a_grant_covers_what_it_names_and_nothing_else() {
-        let covers = |grant: &str, wanted: &str| grant.parse::<Scope>().unwrap().covers(&wanted.parse().unwrap());
+        let covers = |grant: &str, wanted: &str| {
+            grant
+                .parse::<Scope>()
+                .unwrap()
+                .covers(&wanted.parse().unwrap())
+        };
         assert!(covers("*", "records:get_record"));
         assert!(covers("*", "crm.write"));
         assert!(covers("records:*", "records:get_record"));

@@ -77,6 +77,20 @@ impl Manifest {
 }
 
 impl Wants {
+    /// All of them, each with its kind, as `http GET https://api.example.com/*`.
+    pub fn all(&self) -> Vec<String> {
+        let kinds = [
+            ("http", &self.http),
+            ("secrets", &self.secrets),
+            ("files", &self.files),
+            ("env", &self.env),
+        ];
+        kinds
+            .into_iter()
+            .flat_map(|(kind, list)| list.iter().map(move |want| format!("{kind} {want}")))
+            .collect()
+    }
+
     fn read(section: &mut Section<'_>) -> Self {
         Self {
             http: wanted(section, "http"),

@@ -12,7 +12,7 @@ use super::document::Place;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
     list: Vec<Problem>,
-    /// There were more than [`MOST`].
+    /// There were more than are looked at.
     more: bool,
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for Problems {
             write!(f, "{line_end}{problem}")?;
         }
         if self.more {
-            f.write_str("\nThere is more; these come first.")
+            f.write_str("\nThere is more than these.")
         } else {
             Ok(())
         }
@@ -72,18 +72,19 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problems {}
 
-/// How many problems are kept. A manifest comes from a stranger: without an end,
-/// one full of nonsense would be answered with more text than it has.
+/// How many problems are looked at. A manifest comes from a stranger: without an
+/// end, one full of nonsense would be answered with more text than it has, and the
+/// search for all those lines and columns would take minutes.
 const MOST: usize = 100;
 
 /// Collects the problems of one text.
 pub(super) struct Sink {
     source: Arc<str>,
-    text: Arc<str>,
+    text: Box<str>,
     /// Lines that are not TOML.
     broken: Vec<usize>,
     list: Vec<Problem>,
-    more: bool,
+    seen: usize,
 }
 
 impl Sink {
@@ -94,7 +95,7 @@ impl Sink {
             text: text.into(),
             broken: Vec::new(),
             list: Vec::new(),
-            more: false,
+            seen: 0,
         }
     }
 
@@ -105,10 +106,14 @@ impl Sink {
 
     /// Adds a place that is not TOML.
     pub(super) fn syntax(&mut self, at: usize, message: String) {
+        if self.is_full() {
+            return;
+        }
         let position = position(&self.text, at);
         self.broken.push(position.line);
-        self.push(Problem {
-            source: Arc::clone(&self.source),
+        let source = Arc::clone(&self.source);
+        self.list.push(Problem {
+            source,
             position: Some(position),
             message,
             help: None,
@@ -118,12 +123,15 @@ impl Sink {
     /// Adds what is wrong at `place`, unless its line is not TOML to begin with:
     /// what the parser made of such a line is a guess.
     pub(super) fn report(&mut self, place: &Place, message: String, help: Option<String>) {
+        if self.is_full() {
+            return;
+        }
         let (source, position) = match place {
             Place::Variable(name) => (Arc::clone(name), None),
             Place::Byte(at) => (Arc::clone(&self.source), Some(position(&self.text, *at))),
         };
         if position.is_none_or(|position| !self.broken.contains(&position.line)) {
-            self.push(Problem {
+            self.list.push(Problem {
                 source,
                 position,
                 message,
@@ -132,12 +140,10 @@ impl Sink {
         }
     }
 
-    fn push(&mut self, problem: Problem) {
-        if self.list.len() < MOST {
-            self.list.push(problem);
-        } else {
-            self.more = true;
-        }
+    /// Counts one more problem; whether that is more than are looked at.
+    fn is_full(&mut self) -> bool {
+        self.seen += 1;
+        self.seen > MOST
     }
 
     /// `value`, if nothing was wrong.
@@ -160,7 +166,7 @@ impl Sink {
         });
         Problems {
             list: self.list,
-            more: self.more,
+            more: self.seen > MOST,
         }
     }
 }

@@ -71,6 +71,32 @@ const TEXT: RangeInclusive<ByteCount> = ByteCount(64)..=ByteCount(64 << 20);
 const HOST_CALLS: RangeInclusive<u32> = 0..=1_000_000;
 
 impl PerCallPatch {
+    /// What was written, key by key, as it is written.
+    pub fn written(&self) -> Vec<(&'static str, String)> {
+        let Self {
+            fuel,
+            memory,
+            deadline,
+            max_input,
+            max_output,
+            host_calls,
+        } = self;
+        [
+            ("fuel", fuel.map(|fuel| fuel.to_string())),
+            ("memory", memory.map(|memory| memory.to_string())),
+            (
+                "deadline",
+                deadline.map(|deadline| format!("{}ms", deadline.as_millis())),
+            ),
+            ("max_input", max_input.map(|input| input.to_string())),
+            ("max_output", max_output.map(|output| output.to_string())),
+            ("host_calls", host_calls.map(|calls| calls.to_string())),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect()
+    }
+
     /// What this patch says, and what `base` says where it is silent.
     #[must_use]
     pub fn over(self, base: PerCall) -> PerCall {

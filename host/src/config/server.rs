@@ -20,7 +20,8 @@ pub struct Server {
     /// Default `127.0.0.1:8080`.
     pub listen: SocketAddr,
     /// The resource identifier that clients know the server by: an absolute
-    /// `http` or `https` URL without a fragment (RFC 9728 §1.2).
+    /// `http` or `https` URL of at most 2,048 bytes without a fragment (RFC 9728
+    /// §1.2). None by default.
     pub public_url: Option<String>,
     /// Browser origins that may call, in lower case and without a default port;
     /// CORS answers follow it. None by default.

@@ -44,7 +44,7 @@ const MAX_KEYS: usize = 65_536;
 /// Keys are spread evenly by a hash, so that a part is full when all nearly are.
 const MAX_KEYS_PER_SHARD: usize = MAX_KEYS / SHARDS;
 
-/// Below this many keys a sweep would save less memory than its code takes.
+/// Fewer idle keys than this, 20 KiB, are not worth a sweep.
 const MIN_KEYS_TO_SWEEP: usize = 64;
 
 /// The injected clock as governor asks for it.

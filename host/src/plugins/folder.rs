@@ -75,16 +75,32 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Loading { file } => write!(f, "{file}: loading"),
-            Self::Served { file, plugin, version, tools } => {
+            Self::Served {
+                file,
+                plugin,
+                version,
+                tools,
+            } => {
                 let tools = match tools {
                     1 => "1 tool".to_owned(),
                     several => format!("{several} tools"),
                 };
                 write!(f, "{file}: {plugin} {version} is served, with {tools}")
             }
-            Self::Refused { file, why, still_served: false } => write!(f, "{file} was not loaded: {why}"),
-            Self::Refused { file, why, still_served: true } => {
-                write!(f, "{file} was not loaded: {why}\n  The version from before is still served.")
+            Self::Refused {
+                file,
+                why,
+                still_served: false,
+            } => write!(f, "{file} was not loaded: {why}"),
+            Self::Refused {
+                file,
+                why,
+                still_served: true,
+            } => {
+                write!(
+                    f,
+                    "{file} was not loaded: {why}\n  The version from before is still served."
+                )
             }
             Self::Gone { file } => write!(f, "{file}: gone, its tools with it"),
             Self::Contested { tool, plugins } => write!(
@@ -106,7 +122,9 @@ pub struct Plugins {
 
 impl fmt::Debug for Plugins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plugins").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Plugins")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -136,7 +154,12 @@ fn fingerprint(files: &Files) -> Fingerprint {
 impl Plugins {
     /// No plugins yet: [`Plugins::refresh`] looks for them.
     pub fn new(config: PluginsConfig, sandbox: Arc<Sandbox>) -> Self {
-        Self { config, sandbox, current: ArcSwap::default(), entries: Mutex::default() }
+        Self {
+            config,
+            sandbox,
+            current: ArcSwap::default(),
+            entries: Mutex::default(),
+        }
     }
 
     /// What is served now. A call keeps what it got to its end.
@@ -167,7 +190,10 @@ impl Plugins {
     /// granted; in the order of their files.
     pub async fn summaries(&self) -> Vec<Summary> {
         let entries = self.entries.lock().await;
-        let served = entries.by_file.values().filter_map(|entry| entry.served.as_ref());
+        let served = entries
+            .by_file
+            .values()
+            .filter_map(|entry| entry.served.as_ref());
         served.map(|loaded| Summary::of(loaded)).collect()
     }
 
@@ -176,12 +202,18 @@ impl Plugins {
     pub async fn refresh(&self, observe: &(dyn Fn(&Change) + Send + Sync)) {
         let mut entries = self.entries.lock().await;
         let present = self.components();
-        let gone: Vec<PathBuf> =
-            entries.by_file.keys().filter(|path| !present.contains(*path)).cloned().collect();
+        let gone: Vec<PathBuf> = entries
+            .by_file
+            .keys()
+            .filter(|path| !present.contains(*path))
+            .cloned()
+            .collect();
         let mut changed = !gone.is_empty();
         for path in gone {
             entries.by_file.remove(&path);
-            observe(&Change::Gone { file: Files::of(path).stem() });
+            observe(&Change::Gone {
+                file: Files::of(path).stem(),
+            });
         }
         for path in present {
             changed |= self.refresh_one(&mut entries, path, observe).await;
@@ -192,10 +224,14 @@ impl Plugins {
     }
 
     fn components(&self) -> BTreeSet<PathBuf> {
-        let Ok(listing) = std::fs::read_dir(&self.config.dir) else { return BTreeSet::new() };
+        let Ok(listing) = std::fs::read_dir(&self.config.dir) else {
+            return BTreeSet::new();
+        };
         listing
             .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.extension().is_some_and(|ending| ending == "wasm") && path.is_file())
+            .filter(|path| {
+                path.extension().is_some_and(|ending| ending == "wasm") && path.is_file()
+            })
             .take(MAX_PLUGINS)
             .collect()
     }
@@ -210,12 +246,19 @@ impl Plugins {
     ) -> bool {
         let files = Files::of(path.clone());
         let seen = fingerprint(&files);
-        if entries.by_file.get(&path).is_some_and(|entry| entry.seen == seen) {
+        if entries
+            .by_file
+            .get(&path)
+            .is_some_and(|entry| entry.seen == seen)
+        {
             return false;
         }
         let file = files.stem();
         observe(&Change::Loading { file: file.clone() });
-        let defaults = Defaults { per_call: self.config.per_call, per_plugin: self.config.per_plugin };
+        let defaults = Defaults {
+            per_call: self.config.per_call,
+            per_plugin: self.config.per_plugin,
+        };
         let loaded = load(&self.sandbox, &files, defaults).await;
         let loaded = loaded.and_then(|loaded| entries.is_the_only_one(&path, loaded));
         let before = entries.by_file.remove(&path).and_then(|entry| entry.served);
@@ -227,12 +270,24 @@ impl Plugins {
                     version: loaded.plugin.version.to_string(),
                     tools: loaded.tools.len(),
                 });
-                Entry { seen, served: Some(Arc::new(loaded)), refused: None }
+                Entry {
+                    seen,
+                    served: Some(Arc::new(loaded)),
+                    refused: None,
+                }
             }
             Err(why) => {
                 let still_served = before.is_some();
-                observe(&Change::Refused { file, why: why.clone(), still_served });
-                Entry { seen, served: before, refused: Some(why) }
+                observe(&Change::Refused {
+                    file,
+                    why: why.clone(),
+                    still_served,
+                });
+                Entry {
+                    seen,
+                    served: before,
+                    refused: Some(why),
+                }
             }
         };
         let changed = entry.refused.is_none();
@@ -241,12 +296,18 @@ impl Plugins {
     }
 
     fn publish(&self, entries: &mut Entries, observe: &(dyn Fn(&Change) + Send + Sync)) {
-        let served = entries.by_file.values().filter_map(|entry| entry.served.as_ref());
+        let served = entries
+            .by_file
+            .values()
+            .filter_map(|entry| entry.served.as_ref());
         let (snapshot, contested) = Snapshot::assemble(served);
         self.current.store(Arc::new(snapshot));
         if contested != entries.contested {
             for (tool, plugins) in &contested {
-                observe(&Change::Contested { tool: tool.clone(), plugins: plugins.clone() });
+                observe(&Change::Contested {
+                    tool: tool.clone(),
+                    plugins: plugins.clone(),
+                });
             }
             entries.contested = contested;
         }
@@ -258,7 +319,8 @@ impl Entries {
     fn is_the_only_one(&self, path: &Path, loaded: Loaded) -> Result<Loaded, LoadError> {
         let same = |(other, entry): (&PathBuf, &Entry)| {
             let served = entry.served.as_ref()?;
-            (other != path && served.plugin.name == loaded.plugin.name).then(|| Files::of(other.clone()).stem())
+            (other != path && served.plugin.name == loaded.plugin.name)
+                .then(|| Files::of(other.clone()).stem())
         };
         match self.by_file.iter().find_map(same) {
             None => Ok(loaded),
@@ -287,15 +349,12 @@ pub struct Summary {
 
 impl Summary {
     fn of(loaded: &Loaded) -> Self {
-        let wants = &loaded.wants;
-        let wants = [("http", &wants.http), ("secrets", &wants.secrets), ("files", &wants.files), ("env", &wants.env)];
-        let wants = wants.into_iter().flat_map(|(kind, list)| list.iter().map(move |want| format!("{kind} {want}")));
         Self {
             plugin: loaded.plugin.name.clone(),
             version: loaded.plugin.version.to_string(),
             tools: loaded.tools.iter().map(|tool| tool.name.clone()).collect(),
             per_call: loaded.per_call,
-            wants: wants.collect(),
+            wants: loaded.wants.all(),
         }
     }
 }

@@ -47,12 +47,20 @@ impl Files {
     pub(super) fn of(component: PathBuf) -> Self {
         let sidecar = component.with_extension("toml");
         let manifest = component.with_extension("plugin.toml");
-        Self { component, sidecar, manifest }
+        Self {
+            component,
+            sidecar,
+            manifest,
+        }
     }
 
     /// `NAME`.
     pub(super) fn stem(&self) -> String {
-        self.component.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+        self.component
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
     }
 }
 
@@ -92,13 +100,19 @@ pub(super) struct LoadedTool {
 }
 
 /// Reads, compiles, asks and checks. Compiling runs on a thread that may block.
-pub(super) async fn load(sandbox: &Arc<Sandbox>, files: &Files, defaults: Defaults) -> Result<Loaded, LoadError> {
+pub(super) async fn load(
+    sandbox: &Arc<Sandbox>,
+    files: &Files,
+    defaults: Defaults,
+) -> Result<Loaded, LoadError> {
     let read = {
         let files = files.clone();
         let sandbox = Arc::clone(sandbox);
         tokio::task::spawn_blocking(move || Parts::read(&sandbox, &files))
     };
-    let parts = read.await.map_err(|error| LoadError::new(error.to_string()))??;
+    let parts = read
+        .await
+        .map_err(|error| LoadError::new(error.to_string()))??;
     let per_call = parts.sidecar.per_call.over(defaults.per_call);
     let declared = sandbox.list_tools(&parts.prepared, &per_call).await?;
     parts.check(declared, defaults)
@@ -114,7 +128,8 @@ struct Parts {
 
 impl Parts {
     fn read(sandbox: &Sandbox, files: &Files) -> Result<Self, LoadError> {
-        let bytes = std::fs::read(&files.component).map_err(|error| LoadError::new(error.to_string()))?;
+        let bytes =
+            std::fs::read(&files.component).map_err(|error| LoadError::new(error.to_string()))?;
         // Cheap refusals first: a typo must not wait for the compiler.
         let embedded = inspect(&bytes)?.manifest;
         let manifest = read_manifest(files, embedded)?;
@@ -124,7 +139,12 @@ impl Parts {
         };
         let prepared = sandbox.prepare(&bytes)?;
         let digest = hex(digest(&SHA256, &bytes).as_ref());
-        Ok(Self { manifest, sidecar, prepared, digest })
+        Ok(Self {
+            manifest,
+            sidecar,
+            prepared,
+            digest,
+        })
     }
 
     fn check(self, declared: Vec<DeclaredTool>, defaults: Defaults) -> Result<Loaded, LoadError> {
@@ -143,47 +163,90 @@ impl Parts {
         for tool in declared {
             let tool = self.check_tool(tool, &plugin, per_call)?;
             if !names.insert(tool.name.clone()) {
-                return Err(LoadError::new(format!("it lists two tools named `{}`", tool.name)));
+                return Err(LoadError::new(format!(
+                    "it lists two tools named `{}`",
+                    tool.name
+                )));
             }
             tools.push(tool);
         }
         tools.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Loaded { plugin, wants: self.manifest.wants, per_call, tools, prepared: self.prepared })
+        Ok(Loaded {
+            plugin,
+            wants: self.manifest.wants,
+            per_call,
+            tools,
+            prepared: self.prepared,
+        })
     }
 
     /// A rule for a tool that does not exist is a typo, and a tool without its rule.
     fn know_every_ruled_tool(&self, declared: &[DeclaredTool]) -> Result<(), LoadError> {
         let known = || declared.iter().map(|tool| tool.name.as_str());
-        match self.sidecar.tools.keys().find(|ruled| !known().any(|name| name == ruled.as_str())) {
+        match self
+            .sidecar
+            .tools
+            .keys()
+            .find(|ruled| !known().any(|name| name == ruled.as_str()))
+        {
             None => Ok(()),
             Some(ruled) => {
                 let hint = nearest(ruled.as_str(), known())
                     .map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
-                Err(LoadError::new(format!("its sidecar has rules for `{ruled}`, a tool that it does not have{hint}")))
+                Err(LoadError::new(format!(
+                    "its sidecar has rules for `{ruled}`, a tool that it does not have{hint}"
+                )))
             }
         }
     }
 
-    fn check_tool(&self, declared: DeclaredTool, plugin: &Plugin, per_call: PerCall) -> Result<LoadedTool, LoadError> {
+    fn check_tool(
+        &self,
+        declared: DeclaredTool,
+        plugin: &Plugin,
+        per_call: PerCall,
+    ) -> Result<LoadedTool, LoadError> {
         let shown = crate::sanitize::clean_line(&declared.name, 64);
-        let refuse = |why: String| LoadError::new(format!("its tool `{shown}` cannot be served: {why}"));
+        let refuse =
+            |why: String| LoadError::new(format!("its tool `{shown}` cannot be served: {why}"));
         let named = |name: &str| {
-            name.parse::<ToolName>().map_err(|rule| refuse(format!("a name is {rule}")))
+            name.parse::<ToolName>()
+                .map_err(|rule| refuse(format!("a name is {rule}")))
         };
         let own_name = named(&declared.name)?;
-        let name = named(&format!("{}{own_name}", self.sidecar.prefix.as_deref().unwrap_or_default()))?;
+        let name = named(&format!(
+            "{}{own_name}",
+            self.sidecar.prefix.as_deref().unwrap_or_default()
+        ))?;
         if declared.description.len() > MAX_DESCRIPTION_BYTES {
-            return Err(refuse(format!("its description is longer than {MAX_DESCRIPTION_BYTES} bytes")));
+            return Err(refuse(format!(
+                "its description is longer than {MAX_DESCRIPTION_BYTES} bytes"
+            )));
         }
-        if declared.title.as_ref().is_some_and(|title| title.len() > MAX_TITLE_BYTES) {
-            return Err(refuse(format!("its title is longer than {MAX_TITLE_BYTES} bytes")));
+        if declared
+            .title
+            .as_ref()
+            .is_some_and(|title| title.len() > MAX_TITLE_BYTES)
+        {
+            return Err(refuse(format!(
+                "its title is longer than {MAX_TITLE_BYTES} bytes"
+            )));
         }
-        let schemas = Schemas::compile(&declared.input_schema, declared.output_schema.as_deref()).map_err(refuse)?;
+        let schemas = Schemas::compile(&declared.input_schema, declared.output_schema.as_deref())
+            .map_err(refuse)?;
         let (_, input_schema) = read_schema(&declared.input_schema).map_err(refuse)?;
-        let output_schema = declared.output_schema.as_deref().map(read_schema).transpose().map_err(refuse)?;
+        let output_schema = declared
+            .output_schema
+            .as_deref()
+            .map(read_schema)
+            .transpose()
+            .map_err(refuse)?;
         let none = ToolRules::default();
         let rules = self.sidecar.tools.get(&own_name).unwrap_or(&none);
-        let without_rate = PerPlugin { rate: None, ..plugin.per_plugin };
+        let without_rate = PerPlugin {
+            rate: None,
+            ..plugin.per_plugin
+        };
         Ok(LoadedTool {
             title: declared.title.map(|title| clean_text(&title).into()),
             description: clean_text(&declared.description).into(),
@@ -194,7 +257,10 @@ impl Parts {
             }),
             schemas: Arc::new(schemas),
             annotations: declared.annotations,
-            requires: rules.requires.clone().unwrap_or_else(|| vec![Scope::of_tool(&plugin.name, &own_name)]),
+            requires: rules
+                .requires
+                .clone()
+                .unwrap_or_else(|| vec![Scope::of_tool(&plugin.name, &own_name)]),
             on_denied: rules.on_denied,
             per_call: rules.per_call.over(per_call),
             per_plugin: rules.per_plugin.map(|patch| patch.over(without_rate)),
@@ -207,8 +273,9 @@ impl Parts {
 
 /// A schema goes to clients byte for byte, so one with anything to clean is refused.
 fn read_schema(text: &str) -> Result<(Value, Box<RawValue>), String> {
-    let (value, raw) = clean_json(text)
-        .map_err(|_| "its schema is not JSON that everybody reads alike (a key twice, or too deep)".to_owned())?;
+    let (value, raw) = clean_json(text).map_err(|_| {
+        "its schema is not JSON that everybody reads alike (a key twice, or too deep)".to_owned()
+    })?;
     if raw.get() != text.trim() || clean_text(text) != text {
         return Err("its schema holds control characters".to_owned());
     }
@@ -219,7 +286,10 @@ fn read_schema(text: &str) -> Result<(Value, Box<RawValue>), String> {
 /// component with neither is named like its file.
 fn read_manifest(files: &Files, embedded: Option<String>) -> Result<Manifest, LoadError> {
     let (source, text) = match embedded {
-        Some(text) => (format!("{}, its manifest", file_name(&files.component)), Some(text)),
+        Some(text) => (
+            format!("{}, its manifest", file_name(&files.component)),
+            Some(text),
+        ),
         None => (file_name(&files.manifest), read_toml(&files.manifest)?),
     };
     match text {
@@ -227,9 +297,17 @@ fn read_manifest(files: &Files, embedded: Option<String>) -> Result<Manifest, Lo
         None => {
             let stem = files.stem();
             let name: PluginName = stem.parse().map_err(|rule| {
-                LoadError::new(format!("it has no manifest, and its file's name is no plugin name ({rule})"))
+                LoadError::new(format!(
+                    "it has no manifest, and its file's name is no plugin name ({rule})"
+                ))
             })?;
-            Ok(Manifest { name, version: "0.0.0".to_owned(), description: None, wants: Wants::default(), suggests: Default::default() })
+            Ok(Manifest {
+                name,
+                version: "0.0.0".to_owned(),
+                description: None,
+                wants: Wants::default(),
+                suggests: Default::default(),
+            })
         }
     }
 }
@@ -237,9 +315,10 @@ fn read_manifest(files: &Files, embedded: Option<String>) -> Result<Manifest, Lo
 fn read_toml(path: &Path) -> Result<Option<String>, LoadError> {
     let failed = |error: std::io::Error| LoadError::new(format!("{}: {error}", file_name(path)));
     match std::fs::metadata(path) {
-        Ok(metadata) if metadata.len() > MAX_TOML_BYTES => {
-            Err(LoadError::new(format!("{} is larger than {MAX_TOML_BYTES} bytes", file_name(path))))
-        }
+        Ok(metadata) if metadata.len() > MAX_TOML_BYTES => Err(LoadError::new(format!(
+            "{} is larger than {MAX_TOML_BYTES} bytes",
+            file_name(path)
+        ))),
         Ok(_) => std::fs::read_to_string(path).map(Some).map_err(failed),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(error)),
@@ -251,7 +330,10 @@ fn listed(problems: Problems) -> LoadError {
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -53,19 +53,30 @@ impl Snapshot {
         for (name, claimants) in claims {
             match claimants.as_slice() {
                 [(loaded, at)] => {
-                    let Some(tool) = tool_of(loaded, *at, ToolId(tools.len())) else { continue };
+                    let Some(tool) = tool_of(loaded, *at, ToolId(tools.len())) else {
+                        continue;
+                    };
                     schemas.extend(loaded.tools.get(*at).map(|tool| Arc::clone(&tool.schemas)));
                     prepared.push(loaded.prepared.clone());
                     tools.push(tool);
                 }
                 several => {
-                    let plugins = several.iter().map(|(loaded, _)| loaded.plugin.name.to_string());
+                    let plugins = several
+                        .iter()
+                        .map(|(loaded, _)| loaded.plugin.name.to_string());
                     contested.push((name.clone(), plugins.collect()));
                 }
             }
         }
         let catalog = Catalog::new(tools);
-        (Self { catalog, validators: Validators::new(schemas), prepared }, contested)
+        (
+            Self {
+                catalog,
+                validators: Validators::new(schemas),
+                prepared,
+            },
+            contested,
+        )
     }
 }
 
@@ -79,10 +90,10 @@ fn tool_of(loaded: &Loaded, at: usize, id: ToolId) -> Option<Tool> {
         title: tool.title.clone(),
         description: tool.description.clone(),
         input_schema: tool.input_schema.clone(),
-        output_schema: tool
-            .output_schema
-            .as_ref()
-            .map(|schema| OutputSchema { text: schema.text.clone(), is_object: schema.is_object }),
+        output_schema: tool.output_schema.as_ref().map(|schema| OutputSchema {
+            text: schema.text.clone(),
+            is_object: schema.is_object,
+        }),
         annotations: tool.annotations,
         requires: tool.requires.clone(),
         on_denied: tool.on_denied,

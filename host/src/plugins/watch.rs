@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use notify::{Event, EventKind, RecursiveMode, Watcher};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 /// How long a folder must stay quiet before it is looked at: a file that is being
@@ -26,17 +26,36 @@ impl fmt::Display for WatchError {
 
 impl std::error::Error for WatchError {}
 
-/// Calls `changed` after each burst of changes in or below `dir` that passes
-/// `relevant`, for as long as the returned future is polled.
+/// The changes of a folder. Watching ends when this is dropped.
+#[derive(Debug)]
+pub struct Changes {
+    arrived: mpsc::Receiver<()>,
+    _watcher: RecommendedWatcher,
+}
+
+impl Changes {
+    /// Returns after the next burst of changes. Cancel-safe.
+    pub async fn settled(&mut self) {
+        if self.arrived.recv().await.is_none() {
+            // The watcher has ended: nothing will ever change.
+            return std::future::pending().await;
+        }
+        let quiet = async {
+            while let Ok(Some(())) = tokio::time::timeout(SETTLE, self.arrived.recv()).await {}
+        };
+        let _ = tokio::time::timeout(AT_LATEST, quiet).await;
+    }
+}
+
+/// Watches `dir` and all below it for changes of paths that are `relevant`.
 ///
 /// # Errors
 /// When the folder cannot be watched.
-pub async fn watch(
+pub fn watch(
     dir: &Path,
     relevant: impl Fn(&Path) -> bool + Send + 'static,
-    mut changed: impl AsyncFnMut(),
-) -> Result<(), WatchError> {
-    let (events, mut arrived) = mpsc::channel::<()>(1);
+) -> Result<Changes, WatchError> {
+    let (events, arrived) = mpsc::channel::<()>(1);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         let Ok(event) = event else { return };
         let written = !matches!(event.kind, EventKind::Access(_));
@@ -46,13 +65,11 @@ pub async fn watch(
         }
     })
     .map_err(WatchError)?;
-    watcher.watch(dir, RecursiveMode::Recursive).map_err(WatchError)?;
-    while arrived.recv().await.is_some() {
-        let quiet = async {
-            while let Ok(Some(())) = tokio::time::timeout(SETTLE, arrived.recv()).await {}
-        };
-        let _ = tokio::time::timeout(AT_LATEST, quiet).await;
-        changed().await;
-    }
-    Ok(())
+    watcher
+        .watch(dir, RecursiveMode::Recursive)
+        .map_err(WatchError)?;
+    Ok(Changes {
+        arrived,
+        _watcher: watcher,
+    })
 }

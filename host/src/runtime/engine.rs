@@ -85,14 +85,20 @@ impl Machine {
 
     fn affordable_slots(&self) -> u32 {
         let affordable = self.max_mappings.saturating_sub(MAPPINGS_RESERVED) / MAPPINGS_PER_SLOT;
-        u32::try_from(affordable).unwrap_or(MAX_SLOTS).clamp(16, MAX_SLOTS)
+        u32::try_from(affordable)
+            .unwrap_or(MAX_SLOTS)
+            .clamp(16, MAX_SLOTS)
     }
 }
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.slots, &self.no_pool) {
-            (Some(slots), _) => write!(f, "room for {slots} calls at once (vm.max_map_count {})", self.max_mappings)?,
+            (Some(slots), _) => write!(
+                f,
+                "room for {slots} calls at once (vm.max_map_count {})",
+                self.max_mappings
+            )?,
             (None, why) => write!(
                 f,
                 "no pool, instances are made on demand ({}): each call costs some 50 µs more",
@@ -116,7 +122,10 @@ fn raise_open_files() -> Option<u64> {
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
         let limit = getrlimit(Resource::Nofile);
-        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        let raised = Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        };
         match setrlimit(Resource::Nofile, raised) {
             Ok(()) => limit.maximum,
             Err(_) => limit.current,
@@ -155,7 +164,9 @@ pub struct Sandbox {
 
 impl fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sandbox").field("machine", &self.machine).finish_non_exhaustive()
+        f.debug_struct("Sandbox")
+            .field("machine", &self.machine)
+            .finish_non_exhaustive()
     }
 }
 
@@ -185,11 +196,19 @@ impl Sandbox {
 
         let mut linker = Linker::new(&engine);
         capabilities::link_inert(&mut linker)?;
-        bindings::call::add_to_linker::<CallState, super::state::Calls>(&mut linker, |state| state)?;
+        bindings::call::add_to_linker::<CallState, super::state::Calls>(&mut linker, |state| {
+            state
+        })?;
 
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let burners = Burners::start(cores).map_err(|error| SandboxError(error.to_string()))?;
-        Ok(Self { engine, linker, burners: Arc::new(burners), clock, machine })
+        Ok(Self {
+            engine,
+            linker,
+            burners: Arc::new(burners),
+            clock,
+            machine,
+        })
     }
 
     /// What the machine allows.
@@ -232,7 +251,11 @@ fn pooled(cache_dir: &Path, slots: u32, pagemap_scan: bool) -> wasmtime::Result<
         .max_unused_warm_slots(slots)
         .linear_memory_keep_resident(resident)
         .table_keep_resident(resident)
-        .pagemap_scan(if pagemap_scan { Enabled::Yes } else { Enabled::No });
+        .pagemap_scan(if pagemap_scan {
+            Enabled::Yes
+        } else {
+            Enabled::No
+        });
     let mut config = base_config(cache_dir)?;
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)
@@ -265,10 +288,14 @@ fn own_folder(dir: &Path) -> Result<(), SandboxError> {
         use std::os::unix::fs::{MetadataExt, PermissionsExt};
         let metadata = std::fs::metadata(dir).map_err(failed)?;
         if metadata.uid() != rustix::process::geteuid().as_raw() {
-            return Err(SandboxError(format!("{} belongs to another user; compiled code is trusted, so remove it or choose another [state] dir", dir.display())));
+            return Err(SandboxError(format!(
+                "{} belongs to another user; compiled code is trusted, so remove it or choose another [state] dir",
+                dir.display()
+            )));
         }
         if metadata.mode() & 0o077 != 0 {
-            std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
+            std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
+                .map_err(failed)?;
         }
     }
     Ok(())

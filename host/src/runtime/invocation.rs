@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, UpdateDeadline};
 
-use super::bindings::types;
 use super::capabilities;
 use super::engine::Sandbox;
 use super::fault::{Broke, Fault};
@@ -103,7 +102,9 @@ pub async fn invoke(
         let run = bounded(store?, &quota, cancel, async |store| {
             let instance = prepared.instantiate(store).await?;
             let tools = instance.bulkhead_plugin_tools();
-            tools.call_call_tool(store, &guest.guest_name, arguments).await
+            tools
+                .call_call_tool(store, &guest.guest_name, arguments)
+                .await
         });
         Ok::<_, wasmtime::Error>(run.await)
     };
@@ -116,11 +117,17 @@ pub async fn invoke(
         Ok(returned) => Ok(RawOutput::new(tool, returned)),
         Err(fault) => Err(fault.into_error(&quota)),
     };
-    Invocation { result, spent: ended.spent }
+    Invocation {
+        result,
+        spent: ended.spent,
+    }
 }
 
 fn nothing_spent(error: Error) -> Invocation {
-    Invocation { result: Err(error), spent: Spent::default() }
+    Invocation {
+        result: Err(error),
+        spent: Spent::default(),
+    }
 }
 
 /// How a guest ended, whatever it was asked.
@@ -137,7 +144,11 @@ pub(super) fn new_store(
     call: Option<(Arc<Caller>, CallContext)>,
 ) -> wasmtime::Result<Store<CallState>> {
     let console = Console::default();
-    let wasi = if call.is_some() { capabilities::inert(&console) } else { capabilities::frozen(&console) };
+    let wasi = if call.is_some() {
+        capabilities::inert(&console)
+    } else {
+        capabilities::frozen(&console)
+    };
     let clock = Arc::clone(&sandbox.clock);
     let mut resources = ResourceTable::new();
     resources.set_max_capacity(MAX_RESOURCES);
@@ -166,7 +177,13 @@ pub(super) fn new_store(
         }
         Ok(UpdateDeadline::Continue(1))
     });
-    store.set_hostcall_fuel(quota.max_output.as_usize().saturating_mul(2).saturating_add(HANDOVER_SLACK));
+    store.set_hostcall_fuel(
+        quota
+            .max_output
+            .as_usize()
+            .saturating_mul(2)
+            .saturating_add(HANDOVER_SLACK),
+    );
     store.set_max_component_handles(MAX_RESOURCES);
     Ok(store)
 }
@@ -191,9 +208,8 @@ pub(super) async fn bounded<T>(
         () = cancel.cancelled() => Err(Fault::Cancelled),
     };
     let state = store.data();
-    let result = outcome.and_then(|result| {
-        result.map_err(|error| Fault::read(&error, state.memory.refused()))
-    });
+    let result = outcome
+        .and_then(|result| result.map_err(|error| Fault::read(&error, state.memory.refused())));
     let left = store.get_fuel().unwrap_or_default();
     let spent = Spent {
         fuel: Fuel(quota.fuel.0.saturating_sub(left)),
@@ -205,5 +221,9 @@ pub(super) async fn bounded<T>(
     if let (Some((_, context)), Some(text)) = (&state.call, &printed) {
         (context.events)(GuestEvent::Printed(text));
     }
-    Ended { result, spent, printed }
+    Ended {
+        result,
+        spent,
+        printed,
+    }
 }

@@ -25,7 +25,13 @@ pub(super) struct MemoryMeter {
 
 impl MemoryMeter {
     pub(super) fn new(quota: ByteCount) -> Self {
-        Self { quota: quota.0, used: 0, peak: 0, granted: 0, refused: false }
+        Self {
+            quota: quota.0,
+            used: 0,
+            peak: 0,
+            granted: 0,
+            refused: false,
+        }
     }
 
     /// The most that was in use at once.
@@ -57,7 +63,12 @@ impl MemoryMeter {
 }
 
 impl ResourceLimiter for MemoryMeter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         Ok(self.grow(desired.saturating_sub(current) as u64))
     }
 
@@ -66,7 +77,12 @@ impl ResourceLimiter for MemoryMeter {
         Ok(())
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let elements = desired.saturating_sub(current) as u64;
         Ok(self.grow(elements.saturating_mul(TABLE_ELEMENT_BYTES)))
     }
@@ -96,8 +112,12 @@ mod tests {
     fn a_growth_that_failed_is_given_back_once() {
         let mut meter = MemoryMeter::new(ByteCount(1_000));
         assert!(meter.memory_growing(0, 800, None).unwrap());
-        meter.memory_grow_failed(wasmtime::Error::msg("no memory")).unwrap();
-        meter.memory_grow_failed(wasmtime::Error::msg("said twice")).unwrap();
+        meter
+            .memory_grow_failed(wasmtime::Error::msg("no memory"))
+            .unwrap();
+        meter
+            .memory_grow_failed(wasmtime::Error::msg("said twice"))
+            .unwrap();
         assert!(meter.memory_growing(0, 1_000, None).unwrap());
         assert!(!meter.memory_growing(1_000, 1_001, None).unwrap());
     }

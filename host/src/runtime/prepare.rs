@@ -63,7 +63,10 @@ impl fmt::Debug for Prepared {
 }
 
 impl Prepared {
-    pub(super) async fn instantiate(&self, store: &mut Store<CallState>) -> wasmtime::Result<ToolPlugin> {
+    pub(super) async fn instantiate(
+        &self,
+        store: &mut Store<CallState>,
+    ) -> wasmtime::Result<ToolPlugin> {
         self.0.instantiate_async(store).await
     }
 }
@@ -76,19 +79,39 @@ impl Sandbox {
     /// When it is no component, exports no tools, or imports what is not linked.
     pub fn prepare(&self, bytes: &[u8]) -> Result<Prepared, LoadError> {
         if bytes.len() > MAX_COMPONENT_BYTES {
-            return Err(LoadError::new(format!("it is larger than {} MiB", MAX_COMPONENT_BYTES >> 20)));
+            return Err(LoadError::new(format!(
+                "it is larger than {} MiB",
+                MAX_COMPONENT_BYTES >> 20
+            )));
         }
         let inspection = inspection::inspect(bytes)?;
         match inspection.kind {
             ComponentKind::Tools => {}
-            ComponentKind::Command => return Err(LoadError::new("it is a WASI command; this version serves components that export `bulkhead:plugin/tools`")),
-            ComponentKind::Functions => return Err(LoadError::new("it exports plain functions; this version serves components that export `bulkhead:plugin/tools`")),
-            ComponentKind::Nothing => return Err(LoadError::new("it exports nothing that could be a tool")),
-            ComponentKind::CoreModule => return Err(LoadError::new("it is a core module, not a component, and has no `_start`")),
+            ComponentKind::Command => {
+                return Err(LoadError::new(
+                    "it is a WASI command; this version serves components that export `bulkhead:plugin/tools`",
+                ));
+            }
+            ComponentKind::Functions => {
+                return Err(LoadError::new(
+                    "it exports plain functions; this version serves components that export `bulkhead:plugin/tools`",
+                ));
+            }
+            ComponentKind::Nothing => {
+                return Err(LoadError::new("it exports nothing that could be a tool"));
+            }
+            ComponentKind::CoreModule => {
+                return Err(LoadError::new(
+                    "it is a core module, not a component, and has no `_start`",
+                ));
+            }
         }
         let missing = inspection.ungranted();
         if !missing.is_empty() {
-            return Err(LoadError::new(format!("it imports what it was not granted: {}", missing.join(", "))));
+            return Err(LoadError::new(format!(
+                "it imports what it was not granted: {}",
+                missing.join(", ")
+            )));
         }
         let component = Component::from_binary(&self.engine, bytes)
             .map_err(|error| LoadError::new(format!("it does not compile: {error:#}")))?;
@@ -96,7 +119,11 @@ impl Sandbox {
             .linker
             .instantiate_pre(&component)
             .and_then(ToolPluginPre::new)
-            .map_err(|error| LoadError::new(format!("it does not fit this version's contract: {error:#}")))?;
+            .map_err(|error| {
+                LoadError::new(format!(
+                    "it does not fit this version's contract: {error:#}"
+                ))
+            })?;
         Ok(Prepared(Arc::new(linked)))
     }
 
@@ -105,30 +132,47 @@ impl Sandbox {
     ///
     /// # Errors
     /// When asking fails or costs more than `quota`, or when the answers differ.
-    pub async fn list_tools(&self, prepared: &Prepared, quota: &PerCall) -> Result<Vec<DeclaredTool>, LoadError> {
+    pub async fn list_tools(
+        &self,
+        prepared: &Prepared,
+        quota: &PerCall,
+    ) -> Result<Vec<DeclaredTool>, LoadError> {
         let first = self.ask_for_tools(prepared, quota).await?;
         let second = self.ask_for_tools(prepared, quota).await?;
         // Compared as text, so that no field can differ unseen.
         if format!("{first:?}") != format!("{second:?}") {
-            return Err(LoadError::new("it lists different tools each time it is asked"));
+            return Err(LoadError::new(
+                "it lists different tools each time it is asked",
+            ));
         }
         if first.is_empty() {
             return Err(LoadError::new("it lists no tools"));
         }
         if first.len() > MAX_TOOLS {
-            return Err(LoadError::new(format!("it lists {} tools; at most {MAX_TOOLS} are served", first.len())));
+            return Err(LoadError::new(format!(
+                "it lists {} tools; at most {MAX_TOOLS} are served",
+                first.len()
+            )));
         }
         Ok(first.into_iter().map(DeclaredTool::from).collect())
     }
 
-    async fn ask_for_tools(&self, prepared: &Prepared, quota: &PerCall) -> Result<Vec<types::Tool>, LoadError> {
-        let store = new_store(self, quota, None).map_err(|error| LoadError::new(format!("{error:#}")))?;
+    async fn ask_for_tools(
+        &self,
+        prepared: &Prepared,
+        quota: &PerCall,
+    ) -> Result<Vec<types::Tool>, LoadError> {
+        let store =
+            new_store(self, quota, None).map_err(|error| LoadError::new(format!("{error:#}")))?;
         let quota = *quota;
         let prepared = prepared.clone();
         let asked = async move {
             bounded(store, &quota, CancellationToken::new(), async |store| {
                 let instance = prepared.instantiate(store).await?;
-                instance.bulkhead_plugin_tools().call_list_tools(store).await
+                instance
+                    .bulkhead_plugin_tools()
+                    .call_list_tools(store)
+                    .await
             })
             .await
         };
@@ -147,12 +191,14 @@ impl Sandbox {
 
 impl From<types::Tool> for DeclaredTool {
     fn from(tool: types::Tool) -> Self {
-        let annotations = tool.annotations.map(|declared| crate::catalog::Annotations {
-            read_only_hint: declared.read_only,
-            destructive_hint: declared.destructive,
-            idempotent_hint: declared.idempotent,
-            open_world_hint: declared.open_world,
-        });
+        let annotations = tool
+            .annotations
+            .map(|declared| crate::catalog::Annotations {
+                read_only_hint: declared.read_only,
+                destructive_hint: declared.destructive,
+                idempotent_hint: declared.idempotent,
+                open_world_hint: declared.open_world,
+            });
         Self {
             name: tool.name,
             title: tool.title,

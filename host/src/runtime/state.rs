@@ -84,7 +84,9 @@ pub struct CallContext {
 
 impl fmt::Debug for CallContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallContext").field("request_id", &self.request_id).finish_non_exhaustive()
+        f.debug_struct("CallContext")
+            .field("request_id", &self.request_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -130,7 +132,10 @@ impl HasData for Calls {
 
 impl WasiView for CallState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.resources,
+        }
     }
 }
 
@@ -142,7 +147,8 @@ impl Console {
     /// All that was printed, with what is not UTF-8 replaced.
     pub(super) fn text(&self) -> Option<String> {
         let mut printed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (!printed.is_empty()).then(|| String::from_utf8_lossy(printed.make_contiguous()).into_owned())
+        (!printed.is_empty())
+            .then(|| String::from_utf8_lossy(printed.make_contiguous()).into_owned())
     }
 
     fn append(&self, bytes: &[u8]) {

@@ -5,12 +5,24 @@ use serde_json::value::RawValue;
 
 /// A block of a tool result (MCP `ContentBlock`), its strings already cleaned.
 #[derive(Debug, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "type",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase"
+)]
 #[expect(missing_docs, reason = "the names of MCP's own fields")]
 pub enum ContentBlock {
-    Text { text: String },
-    Image { data: String, mime_type: String },
-    Audio { data: String, mime_type: String },
+    Text {
+        text: String,
+    },
+    Image {
+        data: String,
+        mime_type: String,
+    },
+    Audio {
+        data: String,
+        mime_type: String,
+    },
     ResourceLink {
         uri: String,
         name: String,
@@ -19,7 +31,9 @@ pub enum ContentBlock {
         #[serde(skip_serializing_if = "Option::is_none")]
         mime_type: Option<String>,
     },
-    Resource { resource: Resource },
+    Resource {
+        resource: Resource,
+    },
     /// Any block, as one JSON object with a `type`.
     #[serde(untagged)]
     Other(Box<RawValue>),
@@ -47,9 +61,15 @@ mod tests {
     fn blocks_are_written_as_mcp_names_them() {
         let raw = RawValue::from_string(r#"{"type":"x","y":1.50}"#.to_owned()).unwrap();
         let rows = [
-            (ContentBlock::Text { text: "a".into() }, r#"{"type":"text","text":"a"}"#),
             (
-                ContentBlock::Image { data: "AA==".into(), mime_type: "image/png".into() },
+                ContentBlock::Text { text: "a".into() },
+                r#"{"type":"text","text":"a"}"#,
+            ),
+            (
+                ContentBlock::Image {
+                    data: "AA==".into(),
+                    mime_type: "image/png".into(),
+                },
                 r#"{"type":"image","data":"AA==","mimeType":"image/png"}"#,
             ),
             (

@@ -394,7 +394,8 @@ mod tests {
             };
             assert_eq!(serde_json::to_string(&echoed).unwrap(), id);
         }
-        let body = format!(r#"{{"jsonrpc":"2.0","id":{long}x"}}"#).replace("\"x\"", "x\"");
+        let longer = long.replacen('x', "xx", 1);
+        let body = format!(r#"{{"jsonrpc":"2.0","id":{longer},"method":"ping"}}"#);
         assert_eq!(verdict(&stdio(), &body), "INVALID_REQUEST AsStatus null");
     }
 

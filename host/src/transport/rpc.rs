@@ -14,7 +14,7 @@ use crate::json;
 
 /// The longest id that is echoed, in bytes of its JSON text. Real ids are counters
 /// or UUIDs; the bound keeps an id from being a payload in records and answers.
-const MAX_ID_BYTES: usize = 256;
+pub(super) const MAX_ID_BYTES: usize = 256;
 
 /// The client's name for one request, echoed byte for byte. Equal ids have equal
 /// bytes: `"a"` and `"\u0061"` differ, which no client that repeats its own id

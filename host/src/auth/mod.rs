@@ -1,0 +1,71 @@
+//! Who calls, and what they may call: API keys, agents, scopes.
+//!
+//! [`Principal`] and [`Permit`] are evidence: their fields are private, and the
+//! function that decides is their one constructor. So nobody is who they say
+//! without [`authenticate`], and nothing is called without [`authorize`]:
+//!
+//! ```compile_fail
+//! use bulkhead::auth::Principal;
+//! let forged = |identity| Principal(identity);
+//! ```
+//! ```compile_fail
+//! use bulkhead::auth::{Permit, Principal};
+//! let forged = |principal: Principal, tool| Permit { principal, tool };
+//! ```
+//!
+//! What [`authorize`] takes is a principal whose rate was charged, so a flood of
+//! calls to tools that it may not call spends its own rate:
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use bulkhead::auth::{Identities, KeyFile, authenticate, authorize};
+//! # use bulkhead::catalog::Catalog;
+//! # use bulkhead::clock::{Clock, SystemClock};
+//! # use bulkhead::config::Config;
+//! # use bulkhead::limits::Limits;
+//! # use bulkhead::transport::{Channel, Head, Presented};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let catalog = Catalog::default();
+//! # let limits = Limits::new(Arc::new(SystemClock));
+//! # let identities = Identities::new(&Config::load(None, [])?, &KeyFile::default());
+//! # let head = Head::without_headers(Channel::Local, Presented::Local("me".parse()?), None);
+//! let Ok(principal) = authenticate(&identities, &head, SystemClock.utc()) else { return Ok(()) };
+//! let Ok(principal) = limits.charge(principal) else { return Ok(()) };
+//! let permit = authorize(principal, &catalog, "get_record");
+//! # assert!(permit.is_err());
+//! # Ok(())
+//! # }
+//! ```
+//! ```compile_fail
+//! # use std::sync::Arc;
+//! # use bulkhead::auth::{Identities, KeyFile, authenticate, authorize};
+//! # use bulkhead::catalog::Catalog;
+//! # use bulkhead::clock::{Clock, SystemClock};
+//! # use bulkhead::config::Config;
+//! # use bulkhead::limits::Limits;
+//! # use bulkhead::transport::{Channel, Head, Presented};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let catalog = Catalog::default();
+//! # let limits = Limits::new(Arc::new(SystemClock));
+//! # let identities = Identities::new(&Config::load(None, [])?, &KeyFile::default());
+//! # let head = Head::without_headers(Channel::Local, Presented::Local("me".parse()?), None);
+//! let Ok(principal) = authenticate(&identities, &head, SystemClock.utc()) else { return Ok(()) };
+//! let permit = authorize(principal, &catalog, "get_record");
+//! # assert!(permit.is_err());
+//! # Ok(())
+//! # }
+//! ```
+
+mod authenticate;
+mod authorize;
+mod identities;
+mod key;
+mod key_file;
+mod principal;
+
+pub use authenticate::authenticate;
+pub use authorize::{Permit, authorize, visible};
+pub use identities::Identities;
+pub use key::Key;
+pub use key_file::{BadKeyFile, KeyFile, NewKey, Revoke, create, revoke};
+pub use principal::{Credential, Principal};

@@ -1,0 +1,99 @@
+//! Who asks: the evidence that [`super::authenticate`] gives.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::config::PerAgent;
+use crate::limits::{Meter, MeterKey, Metered};
+use crate::names::{AgentName, KeyId, Scope, Subject};
+
+/// The authenticated identity behind one request.
+///
+/// Its one constructor is private to `auth`, so whoever holds one knows that
+/// [`super::authenticate`] said yes.
+#[derive(Debug)]
+pub struct Principal(Arc<Identity>);
+
+/// What a credential stands for. Shared by all requests that present it.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) agent: AgentName,
+    pub(super) subject: Option<Subject>,
+    pub(super) scopes: Arc<[Scope]>,
+    pub(super) credential: Credential,
+    pub(super) per_agent: PerAgent,
+}
+
+/// Which credential proved it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// An API key.
+    Key(KeyId),
+    /// None: the request comes from whoever started this process.
+    Local,
+}
+
+impl fmt::Display for Credential {
+    /// The key's id, or `local`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(id) => id.fmt(f),
+            Self::Local => f.write_str("local"),
+        }
+    }
+}
+
+impl Principal {
+    pub(super) fn new(identity: Arc<Identity>) -> Self {
+        Self(identity)
+    }
+
+    /// Which program calls.
+    pub fn agent(&self) -> &AgentName {
+        &self.0.agent
+    }
+
+    /// On whose behalf.
+    pub fn subject(&self) -> Option<&Subject> {
+        self.0.subject.as_ref()
+    }
+
+    /// What it may use; `*` and `PLUGIN:*` stand for many.
+    pub fn scopes(&self) -> &[Scope] {
+        &self.0.scopes
+    }
+
+    /// What proved it.
+    pub fn credential(&self) -> &Credential {
+        &self.0.credential
+    }
+
+    /// What its agent may do over all tools.
+    pub(super) fn per_agent(&self) -> &PerAgent {
+        &self.0.per_agent
+    }
+
+    /// Those of `wanted` that none of its scopes covers.
+    pub(super) fn lacks<'s>(&self, wanted: &'s [Scope]) -> impl Iterator<Item = &'s Scope> {
+        wanted
+            .iter()
+            .filter(|wanted| !covers(&self.0.scopes, wanted))
+    }
+}
+
+/// Whether one of `granted` covers `wanted`.
+pub(super) fn covers(granted: &[Scope], wanted: &Scope) -> bool {
+    granted.iter().any(|scope| scope.covers(wanted))
+}
+
+impl Metered for Principal {
+    /// The agent's rate over all tools.
+    fn meters(&self) -> impl Iterator<Item = Meter> {
+        let rate = self.0.per_agent.rate;
+        rate.into_iter().map(|rate| Meter {
+            limit: "per_agent.rate",
+            key: MeterKey::agent(&self.0.agent),
+            rate,
+        })
+    }
+}

@@ -1,0 +1,125 @@
+//! From a configuration to a host that can answer.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::{BadKeyFile, Identities, KeyFile};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::pipeline::Host;
+use crate::plugins::{Plugins, PluginsConfig};
+use crate::runtime::{Sandbox, SandboxError};
+use crate::telemetry::{AuditLog, CannotOpen, Metrics};
+
+/// The compiled code of plugins, under the state folder.
+const CACHE: &str = "compiled";
+
+/// Why a configuration does not make a host.
+#[derive(Debug)]
+pub enum BootError {
+    /// The state folder cannot be made or written.
+    State(String),
+    /// The sandbox cannot be set up.
+    Sandbox(SandboxError),
+    /// The keys cannot be read.
+    Keys(BadKeyFile),
+    /// The audit log cannot be opened.
+    Audit(CannotOpen),
+}
+
+impl fmt::Display for BootError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::State(why) => f.write_str(why),
+            Self::Sandbox(why) => why.fmt(f),
+            Self::Keys(why) => why.fmt(f),
+            Self::Audit(why) => why.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for BootError {}
+
+/// Makes the host of a configuration. Its plugins are yet to be loaded.
+///
+/// # Errors
+/// When something that the configuration names cannot be had.
+pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
+    own_state_dir(&config.state.dir)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let sandbox = Sandbox::new(&config.state.dir.join(CACHE), Arc::clone(&clock))
+        .map_err(BootError::Sandbox)?;
+    tracing::info!("{}", sandbox.machine());
+    let keys = KeyFile::load(&config.auth.keys).map_err(BootError::Keys)?;
+    let metrics = Arc::new(Metrics::new());
+    let audit = AuditLog::open_file(
+        &config.audit.path,
+        config.audit.on_failure,
+        &replica(),
+        Arc::clone(&clock),
+        Arc::clone(&metrics),
+    )
+    .map_err(BootError::Audit)?;
+    let plugins = PluginsConfig {
+        dir: config.plugins.dir.clone(),
+        per_call: config.per_call,
+        per_plugin: config.per_plugin,
+    };
+    Ok(Arc::new(Host {
+        identities: ArcSwap::from_pointee(Identities::new(config, &keys)),
+        limits: Limits::new(Arc::clone(&clock)),
+        plugins: Arc::new(Plugins::new(plugins, Arc::new(sandbox))),
+        audit,
+        metrics,
+        calls: TaskTracker::new(),
+        reload_keys: key_reader(config.clone()),
+        loaded: AtomicBool::new(false),
+        ending: AtomicBool::new(false),
+        draining: AtomicBool::new(false),
+        end_calls: CancellationToken::new(),
+        clock,
+    }))
+}
+
+fn key_reader(config: Config) -> Box<dyn Fn() -> Result<Identities, Error> + Send + Sync> {
+    Box::new(move || {
+        let keys = KeyFile::load(&config.auth.keys).map_err(Error::internal)?;
+        Ok(Identities::new(&config, &keys))
+    })
+}
+
+/// What names this process in its records, among replicas and over restarts.
+fn replica() -> String {
+    let host = rustix::system::uname();
+    format!(
+        "{}-{}",
+        host.nodename().to_string_lossy(),
+        std::process::id()
+    )
+}
+
+/// The state folder is its owner's alone: it holds keys, records and compiled code.
+fn own_state_dir(dir: &Path) -> Result<(), BootError> {
+    let failed = |error: std::io::Error| {
+        let next = "set `dir` in [state] to a folder that can be written";
+        BootError::State(format!("{}: {error}; {next}", dir.display()))
+    };
+    if dir.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! `bulkhead call`: one call through the whole pipeline.
+
+use std::process::ExitCode;
+
+use bytes::Bytes;
+use clap::Args;
+use serde_json::json;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::failure::{self, Failure};
+use super::lifecycle;
+use super::serve::{LOCAL_AGENT, local_agent};
+use super::shared;
+use crate::config::Config;
+use crate::error::Error;
+use crate::names::{ByteCount, Fuel};
+use crate::pipeline::{self, Host};
+use crate::plugins::Change;
+use crate::respond::{self, Answer, Called, Reply};
+use crate::transport::{Body, Channel, Head, Presented, Progress, Version};
+
+/// How many reports of progress may wait to be printed.
+const PROGRESS_QUEUE: usize = 64;
+
+#[derive(Debug, Args)]
+pub(super) struct Call {
+    /// The tool.
+    tool: String,
+    /// Its arguments, one JSON object.
+    #[arg(default_value = "{}")]
+    arguments: String,
+    /// Act as this agent, with the scopes and limits of its entry. Without an entry
+    /// it may call everything.
+    #[arg(long = "as", value_name = "AGENT", default_value = LOCAL_AGENT)]
+    agent: String,
+    /// Print the result and what it spent as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Call {
+    pub(super) fn run(self, config: Config) -> Result<ExitCode, Failure> {
+        let presented = Presented::Local(local_agent(&self.agent)?);
+        let body = self.request()?;
+        shared::runtime()?.block_on(async {
+            let host = shared::host(&config)?;
+            shared::load_plugins(&host, &tell_refusal).await;
+            let head = Head::without_headers(
+                Channel::Local,
+                presented,
+                Some(Version::LATEST_HANDSHAKE.as_str().to_owned()),
+            );
+            let request_id = head.request_id;
+            let (progress, reports) = mpsc::channel(PROGRESS_QUEUE);
+            let cancel = CancellationToken::new();
+            let answering = pipeline::answer(&host, head, Body::Read(body), progress, cancel.clone());
+            let reply = tokio::select! {
+                reply = printing_progress(answering, reports) => reply,
+                asked = lifecycle::asked_to_end() => {
+                    asked?;
+                    cancel.cancel();
+                    lifecycle::finish_calls(&host, config.server.drain_timeout).await;
+                    host.audit.finish().await;
+                    return Err(Failure::new(failure::UNAVAILABLE, "cancelled; the record says what was spent"));
+                }
+            };
+            host.audit.finish().await;
+            let called = called(reply)?;
+            let result = respond::tool_result(&called, Version::LATEST, request_id)
+                .map_err(|error| self.protocol_error(&host, &error))?;
+            self.print(&called, &result);
+            Ok(ExitCode::from(u8::from(called.result.is_err())))
+        })
+    }
+
+    fn request(&self) -> Result<Bytes, Failure> {
+        let arguments: &RawValue = serde_json::from_str(&self.arguments).map_err(|error| {
+            Failure::new(
+                failure::USAGE,
+                format!("the arguments are not JSON: {error}"),
+            )
+        })?;
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": self.tool, "arguments": arguments } });
+        Ok(request.to_string().into())
+    }
+
+    /// A refusal that a client would get as a JSON-RPC error.
+    fn protocol_error(&self, host: &Host, error: &Error) -> Failure {
+        let mut message = format!("{}: {}", error.code(), error.message());
+        let snapshot = host.plugins.snapshot();
+        let names = snapshot
+            .catalog()
+            .tools()
+            .iter()
+            .map(|tool| tool.name.as_str());
+        if let Some(meant) = crate::config::nearest(&self.tool, names) {
+            message.push_str(&format!(" Did you mean `{meant}`?"));
+        }
+        Failure::new(failure::DATA, message)
+    }
+
+    fn print(&self, called: &Called, result: &RawValue) {
+        let spent = called.cost.unwrap_or_default();
+        if self.json {
+            println!("{{\"result\":{result},\"spent\":{}}}", spent_json(called));
+            return;
+        }
+        match &called.result {
+            Ok(output) => {
+                let text = output.structured().map_or(result.get(), RawValue::get);
+                println!("{}", indented(text));
+            }
+            Err(error) => println!("{}: {}", error.code(), error.message()),
+        }
+        eprintln!(
+            "spent: {} fuel, {} at most, {:.3} ms",
+            grouped(spent.fuel),
+            kibibytes(spent.peak_memory),
+            spent.run.as_secs_f64() * 1_000.0
+        );
+    }
+}
+
+/// What scripts read; the keys are a promise.
+fn spent_json(called: &Called) -> serde_json::Value {
+    let spent = called.cost.unwrap_or_default();
+    json!({
+        "fuel": spent.fuel,
+        "peak_memory_bytes": spent.peak_memory,
+        "run_ms": spent.run.as_secs_f64() * 1_000.0,
+        "queue_ms": called.queued.unwrap_or_default().as_secs_f64() * 1_000.0,
+    })
+}
+
+async fn printing_progress(
+    answering: impl Future<Output = Reply>,
+    mut reports: mpsc::Receiver<Progress>,
+) -> Reply {
+    let mut answering = std::pin::pin!(answering);
+    loop {
+        tokio::select! {
+            biased;
+            reply = &mut answering => return reply,
+            Some(report) = reports.recv() => {
+                eprintln!("progress: {} {}", report.progress, report.message.unwrap_or_default());
+            }
+        }
+    }
+}
+
+fn called(reply: Reply) -> Result<Called, Failure> {
+    let refused = |error: &Error| {
+        Failure::new(
+            failure::DATA,
+            format!("{}: {}", error.code(), error.message()),
+        )
+    };
+    match reply {
+        Reply::Answer {
+            answer: Answer::Called(called),
+            ..
+        } => Ok(called),
+        Reply::Gate(error) => Err(refused(&error)),
+        Reply::Malformed(bad) => Err(refused(&bad.error)),
+        Reply::Accepted | Reply::Answer { .. } => Err(Failure::new(
+            failure::SOFTWARE,
+            "the call was answered as something else",
+        )),
+    }
+}
+
+fn tell_refusal(change: &Change) {
+    match change {
+        Change::Refused { .. } | Change::Contested { .. } => eprintln!("{change}"),
+        Change::Loading { .. } | Change::Served { .. } | Change::Gone { .. } => {}
+    }
+}
+
+fn indented(json: &str) -> String {
+    serde_json::from_str::<serde_json::Value>(json)
+        .and_then(|value| serde_json::to_string_pretty(&value))
+        .unwrap_or_else(|_| json.to_owned())
+}
+
+/// Digits in groups of three, as `12_345`.
+fn grouped(Fuel(fuel): Fuel) -> String {
+    let digits = fuel.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push('_');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn kibibytes(bytes: ByteCount) -> String {
+    format!("{} KiB", bytes.0.div_ceil(1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_grouped() {
+        for (fuel, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1_000"),
+            (12_345_678, "12_345_678"),
+        ] {
+            assert_eq!(grouped(Fuel(fuel)), text);
+        }
+    }
+}

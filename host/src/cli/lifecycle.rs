@@ -1,0 +1,168 @@
+//! From the first listener to the last record: serving, and ending gracefully.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::failure::{self, Failure};
+use crate::config::Config;
+use crate::pipeline::Host;
+use crate::server;
+
+/// How long cancelled calls have to write their records before the process ends.
+const LAST_RECORDS: Duration = Duration::from_secs(2);
+
+/// The sockets of a server, bound before anything else happens, so that a port
+/// that is taken is told at once.
+pub(super) struct Listeners {
+    public: TcpListener,
+    health: TcpListener,
+}
+
+impl Listeners {
+    pub(super) async fn bind(config: &Config) -> Result<Self, Failure> {
+        Ok(Self {
+            public: bind(config.server.listen, "[server] listen").await?,
+            health: bind(config.health.listen, "[health] listen").await?,
+        })
+    }
+
+    /// Says where it listens, for people and for scripts that wait for it.
+    pub(super) fn announce(&self) -> Result<(), Failure> {
+        let health = self
+            .health
+            .local_addr()
+            .map_err(|error| Failure::new(failure::IO, error))?;
+        tracing::info!("listening on http://{}/mcp", self.public_address()?);
+        tracing::info!("health on http://{health}");
+        Ok(())
+    }
+
+    /// Where clients connect to; differs from the configuration for port 0.
+    pub(super) fn public_address(&self) -> Result<SocketAddr, Failure> {
+        self.public
+            .local_addr()
+            .map_err(|error| Failure::new(failure::IO, error))
+    }
+}
+
+async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let next = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                "another process uses it: end that one, or choose another"
+            }
+            _ => "choose another",
+        };
+        Failure::new(
+            failure::UNAVAILABLE,
+            format!("{address} cannot be listened on ({error}); {next} in `{key}`"),
+        )
+    })
+}
+
+/// Serves until a signal asks the process to end, then ends gracefully: not ready
+/// at once, serving on for `shutdown_delay`, then finishing calls for at most
+/// `drain_timeout`. A second signal ends the process where it is.
+pub(super) async fn serve(
+    host: &Arc<Host>,
+    config: &Config,
+    listeners: Listeners,
+) -> Result<(), Failure> {
+    let (stop, stop_health) = (CancellationToken::new(), CancellationToken::new());
+    let servers = TaskTracker::new();
+    let admin = server::admin(&config.admin.socket, Arc::clone(host), stop_health.clone())
+        .map_err(|error| {
+            Failure::new(
+                failure::IO,
+                format!("{}: {error}", config.admin.socket.display()),
+            )
+        })?;
+    servers.spawn(admin);
+    servers.spawn(server::health(
+        listeners.health,
+        Arc::clone(host),
+        stop_health.clone(),
+    ));
+    let public = server::public(
+        listeners.public,
+        Arc::clone(host),
+        &config.server,
+        stop.clone(),
+    );
+    let public = servers.spawn(public);
+
+    asked_to_end().await?;
+    tracing::info!("ending: no longer ready; a second signal ends at once");
+    servers.spawn(async {
+        if asked_to_end().await.is_ok() {
+            tracing::warn!("ended at once");
+            std::process::exit(failure::AT_ONCE);
+        }
+    });
+    host.ending.store(true, Ordering::Relaxed);
+    tokio::time::sleep(config.server.shutdown_delay).await;
+
+    host.draining.store(true, Ordering::Relaxed);
+    stop.cancel();
+    finish_calls(host, config.server.drain_timeout).await;
+    let _ = tokio::time::timeout(LAST_RECORDS, public).await;
+    stop_health.cancel();
+    host.audit.finish().await;
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// Serves, and follows what changes for as long.
+pub(super) async fn while_following(
+    following: impl Future<Output = ()>,
+    serving: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let follow_forever = async {
+        following.await;
+        std::future::pending().await
+    };
+    tokio::select! {
+        result = serving => result,
+        never = follow_forever => never,
+    }
+}
+
+/// Waits for the calls in flight, and cancels those that take too long.
+pub(super) async fn finish_calls(host: &Host, drain_timeout: Duration) {
+    host.calls.close();
+    if tokio::time::timeout(drain_timeout, host.calls.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            calls = host.calls.len(),
+            "cancelled: not done within the drain timeout"
+        );
+        host.end_calls.cancel();
+        let _ = tokio::time::timeout(LAST_RECORDS, host.calls.wait()).await;
+    }
+}
+
+/// Returns at the next SIGTERM or SIGINT.
+pub(super) async fn asked_to_end() -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::new(failure::SOFTWARE, error);
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.map_err(failed)
+}

@@ -1,0 +1,152 @@
+//! `bulkhead plugin`: look at plugins.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Subcommand;
+
+use super::failure::{self, Failure};
+use super::shared;
+use crate::clock::SystemClock;
+use crate::config::{Manifest, PerCall};
+use crate::runtime::{ComponentKind, Inspection, Sandbox, inspect};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Plugin {
+    /// Show a component's identity, its tools, what it imports and wants, and what it
+    /// would need to be granted.
+    Inspect {
+        /// The component.
+        file: PathBuf,
+    },
+}
+
+impl Plugin {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let Self::Inspect { file } = self;
+        let failed = |why: &dyn std::fmt::Display| {
+            Failure::new(failure::DATA, format!("{}: {why}", file.display()))
+        };
+        let bytes = std::fs::read(&file).map_err(|error| failed(&error))?;
+        let inspection = inspect(&bytes).map_err(|error| failed(&error))?;
+        let manifest = inspection
+            .manifest
+            .as_deref()
+            .map(|text| Manifest::parse("its manifest", text))
+            .transpose()
+            .map_err(|problems| failed(&problems))?;
+        identity(&file, manifest.as_ref(), bytes.len());
+        tools(&inspection, &bytes)?;
+        imports(&inspection);
+        if let Some(manifest) = &manifest {
+            wants(manifest);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn identity(file: &std::path::Path, manifest: Option<&Manifest>, bytes: usize) {
+    match manifest {
+        Some(manifest) => {
+            println!("{} {}", manifest.name, manifest.version);
+            if let Some(description) = &manifest.description {
+                println!("  {description}");
+            }
+        }
+        None => {
+            let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+            println!("{stem} (no manifest; named like its file)");
+        }
+    }
+    println!("  {} KiB", bytes.div_ceil(1024));
+}
+
+fn tools(inspection: &Inspection, bytes: &[u8]) -> Result<(), Failure> {
+    println!("\ntools");
+    let why_not = match inspection.kind {
+        ComponentKind::Tools => None,
+        ComponentKind::Command => Some("a WASI command, which this version does not serve"),
+        ComponentKind::Functions => Some("plain functions, which this version does not serve"),
+        ComponentKind::Nothing => Some("none: it exports nothing"),
+        ComponentKind::CoreModule => Some("none: a core module, not a component"),
+    };
+    if let Some(why_not) = why_not {
+        println!("  {why_not}");
+        for export in &inspection.exports {
+            println!("  exports {export}");
+        }
+        return Ok(());
+    }
+    let listed = shared::runtime()?.block_on(async {
+        let cache = std::env::temp_dir().join(format!("bulkhead-{}", std::process::id()));
+        let sandbox = Sandbox::new(&cache, Arc::new(SystemClock))
+            .map_err(|error| Failure::new(failure::UNAVAILABLE, error))?;
+        let quota = PerCall::default();
+        // What this compiled is of no further use.
+        let _removed = RemovedAtEnd(cache);
+        let prepared = match sandbox.prepare(bytes) {
+            Ok(prepared) => prepared,
+            Err(why) => return Ok(Err(why)),
+        };
+        Ok::<_, Failure>(sandbox.list_tools(&prepared, &quota).await)
+    })?;
+    match listed {
+        Err(why) => println!("  cannot be told: {why}"),
+        Ok(tools) => {
+            for tool in tools {
+                let first = tool.description.lines().next().unwrap_or_default();
+                let first = crate::sanitize::clean_line(first, 100);
+                println!(
+                    "  {:<24} {first}",
+                    crate::sanitize::clean_line(&tool.name, 64)
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A folder that is removed when this is dropped.
+struct RemovedAtEnd(PathBuf);
+
+impl Drop for RemovedAtEnd {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn imports(inspection: &Inspection) {
+    let ungranted = inspection.ungranted();
+    println!("\nimports");
+    if inspection.imports.is_empty() {
+        println!("  nothing");
+    }
+    for import in &inspection.imports {
+        let what = if ungranted.contains(&import.as_str()) {
+            "needs a grant"
+        } else if import.starts_with("wasi:") {
+            "inert"
+        } else {
+            "always there"
+        };
+        println!("  {import:<44} {what}");
+    }
+}
+
+fn wants(manifest: &Manifest) {
+    let wants = manifest.wants.all();
+    if !wants.is_empty() {
+        println!("\nwants, and would need to be granted in its sidecar");
+        for want in wants {
+            println!("  {want}");
+        }
+    }
+    let suggested = manifest.suggests.written();
+    if !suggested.is_empty() {
+        println!("\nquotas that its author suggests (the operator decides)");
+        for (key, value) in suggested {
+            println!("  {key} = \"{value}\"");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! `bulkhead serve`: production. Nothing is built, and everybody needs a key.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::failure::{self, Failure};
+use super::lifecycle::{self, Listeners};
+use super::shared;
+use crate::config::Config;
+use crate::names::{AgentName, Secret};
+use crate::pipeline::Host;
+use crate::plugins;
+use crate::server;
+use crate::transport::Presented;
+
+/// The variable that holds the key of a stdio client. Clients pass variables on, and
+/// a key among the arguments would be seen by every process of the machine.
+const KEY_VARIABLE: &str = "BULKHEAD_KEY";
+
+/// Who calls over stdio without a key: whoever started the process.
+pub(super) const LOCAL_AGENT: &str = "local";
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Serve one client over standard input and output instead of HTTP.
+    ///
+    /// It acts as the agent of the key in BULKHEAD_KEY; without one, as `local`, who
+    /// may call everything unless the configuration has an entry for it.
+    #[arg(long)]
+    stdio: bool,
+}
+
+impl Serve {
+    pub(super) fn run(self, config: Config) -> Result<ExitCode, Failure> {
+        shared::runtime()?.block_on(async {
+            if self.stdio {
+                over_stdio(&config).await
+            } else {
+                over_http(&config).await
+            }
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn over_http(config: &Config) -> Result<(), Failure> {
+    let listeners = Listeners::bind(config).await?;
+    let host = shared::host(config)?;
+    listeners.announce()?;
+    let loading = async {
+        shared::load_plugins(&host, &shared::log_change).await;
+        follow_folder(&host).await;
+    };
+    lifecycle::while_following(loading, lifecycle::serve(&host, config, listeners)).await
+}
+
+async fn over_stdio(config: &Config) -> Result<(), Failure> {
+    let host = shared::host(config)?;
+    shared::load_plugins(&host, &shared::log_change).await;
+    let presented = presented()?;
+    let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
+    let serving = async {
+        tokio::select! {
+            () = server::serve_stdio(&host, input, output, presented) => Ok(()),
+            asked = lifecycle::asked_to_end() => asked,
+        }
+    };
+    lifecycle::while_following(follow_folder(&host), serving).await?;
+    lifecycle::finish_calls(&host, config.server.drain_timeout).await;
+    host.audit.finish().await;
+    Ok(())
+}
+
+fn presented() -> Result<Presented, Failure> {
+    match std::env::var(KEY_VARIABLE) {
+        Ok(key) => Ok(Presented::Bearer(Secret::new(key))),
+        Err(std::env::VarError::NotPresent) => Ok(Presented::Local(local_agent(LOCAL_AGENT)?)),
+        Err(std::env::VarError::NotUnicode(_)) => Err(Failure::new(
+            failure::USAGE,
+            format!("{KEY_VARIABLE} is not a key: it is not text"),
+        )),
+    }
+}
+
+pub(super) fn local_agent(name: &str) -> Result<AgentName, Failure> {
+    name.parse().map_err(|rule| {
+        Failure::new(
+            failure::USAGE,
+            format!("`{name}` is no agent: a name is {rule}"),
+        )
+    })
+}
+
+/// Serves what changes in the folder, from the next call on.
+async fn follow_folder(host: &Host) {
+    let relevant = |path: &Path| {
+        path.extension()
+            .is_some_and(|ending| ending == "wasm" || ending == "toml")
+    };
+    match plugins::watch(host.plugins.dir(), relevant) {
+        Ok(mut changes) => loop {
+            changes.settled().await;
+            host.plugins.refresh(&shared::log_change).await;
+        },
+        Err(error) => tracing::warn!("{error}; what is served changes only with a restart"),
+    }
+}

@@ -1,0 +1,458 @@
+//! **The life of a call**, from a request's first byte to its record.
+//!
+//! [`answer`] authenticates a request before its body is read, so that nobody
+//! without a credential can make the server keep anything, and takes it to its
+//! method. A tool call then goes through [`live`], whose every step takes the
+//! evidence that the step before it returned: each of those types has private
+//! fields and one constructor, so a step that is skipped or moved does not compile
+//! (the doctests beside each step prove it). Around it, [`call`] opens the audit
+//! record before the first decision and closes it exactly once, on every path.
+//!
+//! Deliberately absent: HTTP statuses and JSON-RPC integers (`respond.rs`), the
+//! engine (`runtime/`), and anything that decides. This file only says in which
+//! order the others do.
+
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures_util::FutureExt;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::{self, Identities, Principal};
+use crate::clock::Clock;
+use crate::error::{Code, Error, Retry};
+use crate::limits::Limits;
+use crate::names::{ByteCount, RequestId};
+use crate::plugins::{Plugins, Snapshot};
+use crate::respond::{Answer, Called, Reply};
+use crate::runtime::{self, CallContext, Events, GuestEvent, Level};
+use crate::sanitize::{self, CleanOutput, clean_line};
+use crate::telemetry::{AuditLog, CallRecord, Cost, Ending, Metrics, OpenRecord, trace_id};
+use crate::transport::{self, Body, Head, Message, Meta, Method, Progress, Request, ToolCall};
+use crate::{policy, validation};
+
+/// The longest line of a guest's log or progress that is passed on, in characters.
+const MAX_LINE_CHARS: usize = 500;
+
+/// How long a client should wait when the server is about to end: another replica,
+/// or the next process, may serve it then.
+const DRAIN_RETRY: Duration = Duration::from_secs(1);
+
+/// Everything that calls share. All of it is immutable, swapped whole, or made for
+/// being shared; nothing here is locked for the length of a call.
+pub struct Host {
+    /// Tells the time to every limit, deadline and record.
+    pub clock: Arc<dyn Clock>,
+    /// Who may ask. Swapped when keys change.
+    pub identities: ArcSwap<Identities>,
+    /// Rates and slots.
+    pub limits: Limits,
+    /// What is served.
+    pub plugins: Arc<Plugins>,
+    /// One record per call.
+    pub audit: AuditLog,
+    /// What operators count.
+    pub metrics: Arc<Metrics>,
+    /// Every call in flight, so that drain can wait for them.
+    pub calls: TaskTracker,
+    /// Reads the keys anew.
+    pub reload_keys: Box<dyn Fn() -> Result<Identities, Error> + Send + Sync>,
+    /// The plugins have been looked for.
+    pub loaded: AtomicBool,
+    /// Traffic should go elsewhere; calls are still served.
+    pub ending: AtomicBool,
+    /// No further call is begun.
+    pub draining: AtomicBool,
+    /// Cancels every call in flight.
+    pub end_calls: CancellationToken,
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Host")
+    }
+}
+
+/// Answers one request.
+///
+/// A call runs in a task of its own: dropping this future does not end it, which is
+/// what a disconnected client of the older protocol wants. `cancel` ends it.
+pub async fn answer(
+    host: &Arc<Host>,
+    head: Head,
+    body: Body,
+    progress: mpsc::Sender<Progress>,
+    cancel: CancellationToken,
+) -> Reply {
+    let principal = match auth::authenticate(&host.identities.load(), &head, host.clock.utc()) {
+        Ok(principal) => principal,
+        Err(refused) => return Reply::Gate(record_refusal(host, &head, refused).await),
+    };
+    let body = match body.read().await {
+        Ok(body) => body,
+        Err(refused) => return Reply::Gate(refused),
+    };
+    let (id, request) = match transport::parse(&head, &body) {
+        Ok(Message::Request { id, request }) => (id, request),
+        Ok(Message::Notification(_) | Message::Response) => return Reply::Accepted,
+        Err(bad) => return Reply::Malformed(bad),
+    };
+    let Request {
+        version,
+        meta,
+        method,
+    } = request;
+    let answer = match method {
+        Method::CallTool(tool_call) => {
+            let request_id = head.request_id;
+            let told = Told {
+                request_id,
+                meta,
+                progress,
+                cancel,
+            };
+            Ok(Answer::Called(call(host, principal, tool_call, told).await))
+        }
+        method => answer_at_once(host, principal, method),
+    };
+    match answer {
+        Ok(answer) => Reply::Answer {
+            id,
+            version,
+            answer,
+        },
+        Err(refused) => Reply::Gate(refused),
+    }
+}
+
+/// Every method but `tools/call`: a function of the principal and of what is served.
+fn answer_at_once(host: &Host, principal: Principal, method: Method) -> Result<Answer, Error> {
+    let charged = host.limits.charge(principal)?;
+    Ok(match method {
+        Method::Initialize { .. } => Answer::Initialized,
+        Method::Discover => Answer::Discovered,
+        Method::Ping => Answer::Pong,
+        Method::ListTools { cursor: Some(_) } => Answer::BadCursor,
+        Method::ListTools { cursor: None } => {
+            let world = host.plugins.snapshot();
+            Answer::Tools(auth::visible(&charged, world.catalog()).cloned().collect())
+        }
+        Method::CallTool(_) => return Err(Error::internal("a call outside of its pipeline")),
+    })
+}
+
+/// What comes with a call besides its tool and arguments.
+struct Told {
+    request_id: RequestId,
+    meta: Meta,
+    progress: mpsc::Sender<Progress>,
+    cancel: CancellationToken,
+}
+
+/// Opens the record of a call, lets it live, and closes the record.
+async fn call(host: &Arc<Host>, principal: Principal, call: ToolCall, told: Told) -> Called {
+    let mut open = match open_record(host, &told, &principal, &call) {
+        Ok(open) => open,
+        Err(refused) => return Called::refused(refused),
+    };
+    let world = host.plugins.snapshot();
+    let end = ended_with(&host.end_calls, &told.cancel);
+    let shared = Arc::clone(host);
+    let task = host.calls.spawn(end.around(async move {
+        let life = live(&shared, &world, &mut open.record, principal, call, told);
+        // A panic in a step is this call's end and nobody else's.
+        let result = AssertUnwindSafe(life)
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| {
+                Err(Error::internal(
+                    "a step of the call panicked; the log says where",
+                ))
+            });
+        open.record.output = result
+            .as_ref()
+            .ok()
+            .map(|output| ByteCount(output.bytes() as u64));
+        let CallRecord {
+            request_id,
+            ref tool,
+            cost,
+            queued,
+            ..
+        } = open.record;
+        let called = Called {
+            tool: tool.clone(),
+            cost,
+            queued,
+            result,
+        };
+        log_ending(request_id, &called.result);
+        open.close(
+            called
+                .result
+                .as_ref()
+                .err()
+                .map_or(Ending::Ok, Ending::from),
+        )
+        .await;
+        called
+    }));
+    // Panics are caught above; what is left is a runtime that shuts down.
+    task.await
+        .unwrap_or_else(|error| Called::refused(Error::internal(error)))
+}
+
+/// The life of a call.
+///
+/// # Errors
+/// The refusal of the first step that says no, or the guest's fault.
+async fn live(
+    host: &Host,
+    world: &Snapshot,
+    record: &mut CallRecord,
+    principal: Principal,
+    call: ToolCall,
+    told: Told,
+) -> Result<CleanOutput, Error> {
+    host.accepts_calls()?;
+
+    // Is it within this agent's rate? First, so that a loop on unknown tools or bad
+    // arguments spends the looping agent's own.
+    let charged = host.limits.charge(principal)?;
+
+    // May it call this tool?
+    let permit = auth::authorize(charged, world.catalog(), &call.name)?;
+    record.tool = Some(Arc::clone(permit.tool()));
+
+    // Is it within the tool's and the plugin's rates?
+    let admitted = host.limits.admit(permit)?;
+
+    // Are the arguments what the schema says? Before any tool code runs.
+    let valid = validation::check(world.validators(), admitted, call.arguments)?;
+
+    // Does policy allow these arguments?
+    let approval = policy::approve(valid)?;
+
+    // Is there a slot? Last of the gates, so that an invalid call never holds one.
+    let slot = unless_cancelled(&told.cancel, host.limits.acquire(approval)).await?;
+    record.queued = Some(slot.queued());
+
+    // Run it in a fresh sandbox.
+    let prepared = world
+        .prepared(slot.get().call().permit().tool().id)
+        .ok_or_else(|| Error::internal("a tool without an instance in its snapshot"))?;
+    let ran = runtime::invoke(host.plugins.sandbox(), prepared, slot, context_of(told)).await;
+    record.cost = Some(ran.spent.into());
+
+    // Is it fit for a model?
+    sanitize::clean(ran.result?, world.validators())
+}
+
+/// Cancels a call together with all others when the server ends.
+fn ended_with(end_calls: &CancellationToken, cancel: &CancellationToken) -> EndedWith {
+    EndedWith {
+        end_calls: end_calls.clone(),
+        cancel: cancel.clone(),
+    }
+}
+
+struct EndedWith {
+    end_calls: CancellationToken,
+    cancel: CancellationToken,
+}
+
+impl EndedWith {
+    async fn around<T>(self, task: impl Future<Output = T>) -> T {
+        let mut task = std::pin::pin!(task);
+        tokio::select! {
+            biased;
+            output = &mut task => return output,
+            () = self.end_calls.cancelled() => self.cancel.cancel(),
+        }
+        task.await
+    }
+}
+
+async fn unless_cancelled<T>(
+    cancel: &CancellationToken,
+    step: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::select! {
+        biased;
+        result = step => result,
+        () = cancel.cancelled() => Err(Error::new(Code::Cancelled, "The call was cancelled.")),
+    }
+}
+
+/// What the guest learns of its call, and who hears what it says meanwhile.
+fn context_of(told: Told) -> CallContext {
+    let Told {
+        request_id,
+        meta,
+        progress,
+        cancel,
+    } = told;
+    CallContext {
+        request_id,
+        traceparent: meta.trace.traceparent.as_deref().map(Arc::from),
+        tracestate: meta.trace.tracestate.as_deref().map(Arc::from),
+        client_metadata: meta.client_metadata.as_ref().into(),
+        events: listener(request_id, meta.progress_token, progress),
+        cancel,
+    }
+}
+
+/// Passes on what a guest says: progress to the client, if it asked for that, and
+/// lines to the operator's log. Cleaned here, as everything that a guest returns.
+fn listener(
+    id: RequestId,
+    token: Option<Box<RawValue>>,
+    progress: mpsc::Sender<Progress>,
+) -> Events {
+    Arc::new(move |event| match event {
+        GuestEvent::Progress {
+            progress: at,
+            total,
+            message,
+        } => {
+            let Some(token) = token.clone() else { return };
+            let message = message.map(|message| clean_line(message, MAX_LINE_CHARS));
+            // A client that reads too slowly misses reports, not its result.
+            let _ = progress.try_send(Progress {
+                token,
+                progress: at,
+                total,
+                message,
+            });
+        }
+        GuestEvent::Log { level, message } => {
+            let message = clean_line(message, MAX_LINE_CHARS);
+            match level {
+                Level::Debug => {
+                    tracing::debug!(target: "bulkhead::plugin", request_id = %id, "{message}")
+                }
+                Level::Info | Level::Notice => {
+                    tracing::info!(target: "bulkhead::plugin", request_id = %id, "{message}");
+                }
+                Level::Warning => {
+                    tracing::warn!(target: "bulkhead::plugin", request_id = %id, "{message}")
+                }
+                Level::Error | Level::Critical | Level::Alert | Level::Emergency => {
+                    tracing::error!(target: "bulkhead::plugin", request_id = %id, "{message}");
+                }
+            }
+        }
+        GuestEvent::Printed(text) => {
+            for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                let line = clean_line(line, MAX_LINE_CHARS);
+                tracing::info!(target: "bulkhead::plugin", request_id = %id, "printed: {line}");
+            }
+        }
+    })
+}
+
+fn open_record(
+    host: &Host,
+    told: &Told,
+    principal: &Principal,
+    call: &ToolCall,
+) -> Result<OpenRecord, Error> {
+    let mut open = host.audit.open(told.request_id)?;
+    let record = &mut open.record;
+    record.trace_id = told
+        .meta
+        .trace
+        .traceparent
+        .as_deref()
+        .and_then(trace_id)
+        .map(Box::from);
+    record.agent = Some(principal.agent().clone());
+    record.subject = principal.subject().cloned();
+    record.credential = Some(principal.credential().to_string().into());
+    record.asked = Some(call.name.as_str().into());
+    record.arguments = Some(Arc::clone(&call.arguments));
+    Ok(open)
+}
+
+/// Records that somebody was turned away before the request could be read, and
+/// gives the refusal back.
+async fn record_refusal(host: &Host, head: &Head, refused: Error) -> Error {
+    let open = match host.audit.open(head.request_id) {
+        Ok(open) => open,
+        Err(unavailable) => return unavailable,
+    };
+    log_ending(head.request_id, &Err::<(), _>(refused.clone()));
+    open.close(Ending::from(&refused)).await;
+    refused
+}
+
+fn log_ending<T>(id: RequestId, result: &Result<T, Error>) {
+    let Err(error) = result else { return };
+    let code = error.code();
+    let cause = error
+        .cause()
+        .map(|cause| clean_line(cause, MAX_LINE_CHARS))
+        .unwrap_or_default();
+    if *code == Code::Internal {
+        tracing::error!(request_id = %id, %code, cause, "the call failed");
+    } else {
+        tracing::debug!(request_id = %id, %code, cause, "the call ended in an error");
+    }
+}
+
+impl From<runtime::Spent> for Cost {
+    fn from(spent: runtime::Spent) -> Self {
+        Self {
+            fuel: spent.fuel,
+            peak_memory: spent.peak_memory,
+            run: spent.run,
+        }
+    }
+}
+
+impl Host {
+    fn accepts_calls(&self) -> Result<(), Error> {
+        if self.draining.load(Ordering::Relaxed) {
+            let ending = Error::new(Code::Unavailable, "The server is about to end.");
+            return Err(ending.retry(Retry::After(DRAIN_RETRY)));
+        }
+        Ok(())
+    }
+
+    /// Why the server should get no traffic; empty when it should.
+    pub fn readiness(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if !self.loaded.load(Ordering::Relaxed) {
+            reasons.push("the plugins are being loaded".to_owned());
+        }
+        if self.ending.load(Ordering::Relaxed) {
+            reasons.push("the server is about to end".to_owned());
+        }
+        if !self.audit.is_writable() {
+            reasons.push("the audit log cannot be written".to_owned());
+        }
+        reasons
+    }
+
+    /// The metrics, as OpenMetrics text.
+    pub fn metrics_text(&self) -> String {
+        self.metrics.encode()
+    }
+
+    /// Reads the keys anew. When this returns, no call is authenticated by what was
+    /// there before.
+    ///
+    /// # Errors
+    /// `INTERNAL` when the keys cannot be read; those from before stay in force.
+    pub fn reload_keys(&self) -> Result<(), Error> {
+        self.identities.store(Arc::new((self.reload_keys)()?));
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! What the guests share that misbehave where the SDK would not let them: the
+//! contract's bare bindings, and lists of tools that are wrong.
+//!
+//! Guests that only compute, wait or answer wrongly are written with the SDK, as
+//! anybody's plugin is.
+
+#[allow(missing_docs, reason = "generated from wit/, which is documented")]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: "../../wit/0.1",
+        world: "tool-plugin",
+        pub_export_macro: true,
+    });
+}
+
+use bindings::bulkhead::plugin::types::Output;
+pub use bindings::bulkhead::plugin::types::{Error, Outcome, Tool};
+pub use bindings::exports::bulkhead::plugin::tools::Guest;
+
+/// A tool that takes nothing and says nothing about itself.
+pub fn tool(name: &str) -> Tool {
+    Tool {
+        name: name.to_owned(),
+        title: None,
+        description: "Does nothing.".to_owned(),
+        input_schema: r#"{"type":"object"}"#.to_owned(),
+        output_schema: None,
+        annotations: None,
+        extra: None,
+    }
+}
+
+/// A result without content.
+pub fn nothing() -> Outcome {
+    Outcome::Done(Output {
+        content: Vec::new(),
+        structured: None,
+        extra: None,
+    })
+}
+
+/// Makes the crate a plugin that lists the tools which this expression returns, and
+/// answers every call with nothing.
+#[macro_export]
+macro_rules! lists {
+    ($tools:expr) => {
+        struct Plugin;
+
+        impl $crate::Guest for Plugin {
+            fn list_tools() -> Vec<$crate::Tool> {
+                $tools
+            }
+
+            fn call_tool(_: String, _: String) -> Result<$crate::Outcome, $crate::Error> {
+                Ok($crate::nothing())
+            }
+        }
+
+        $crate::bindings::export!(Plugin with_types_in $crate::bindings);
+    };
+}
