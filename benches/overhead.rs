@@ -7,7 +7,11 @@
 //!
 //!     cargo run --release -p benches --bin overhead -- PLUGINS_DIR
 
-#![expect(clippy::print_stdout, clippy::expect_used, reason = "a bench: it prints, and fails loudly")]
+#![expect(
+    clippy::print_stdout,
+    clippy::expect_used,
+    reason = "a bench: it prints, and fails loudly"
+)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +27,9 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::{Component, Linker, ResourceTable};
-use wasmtime::{Cache, CacheConfig, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
+use wasmtime::{
+    Cache, CacheConfig, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
+};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 wasmtime::component::bindgen!({
@@ -45,15 +51,24 @@ struct Case {
 }
 
 const CASES: &[Case] = &[
-    Case { file: "records.wasm", tool: "get_record", arguments: r#"{"id":"rec_0001"}"#, calls: 20_000 },
+    Case {
+        file: "records.wasm",
+        tool: "get_record",
+        arguments: r#"{"id":"rec_0001"}"#,
+        calls: 20_000,
+    },
     Case { file: "echo_py.wasm", tool: "echo_py", arguments: r#"{"message":"hi"}"#, calls: 400 },
 ];
 
 fn main() {
     let dir: PathBuf = std::env::args_os().nth(1).map_or_else(|| "plugins".into(), Into::into);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     println!("CPU time per call, least of {ROUNDS} rounds\n");
-    println!("{:<24} {:>8} {:>12} {:>12} {:>7}", "tool", "calls", "bare µs", "pipeline µs", "ratio");
+    println!(
+        "{:<24} {:>8} {:>12} {:>12} {:>7}",
+        "tool", "calls", "bare µs", "pipeline µs", "ratio"
+    );
     runtime.block_on(async {
         let host = host(&dir).await;
         for case in CASES {
@@ -68,12 +83,17 @@ fn main() {
             let (mut least_bare, mut least_whole) = (Duration::MAX, Duration::MAX);
             for _ in 0..ROUNDS {
                 least_bare = least_bare.min(per_call(case, async || bare.call(case).await).await);
-                least_whole = least_whole.min(per_call(case, async || through_pipeline(&host, case).await).await);
+                least_whole = least_whole
+                    .min(per_call(case, async || through_pipeline(&host, case).await).await);
             }
             let micros = |time: Duration| time.as_secs_f64() * 1e6;
             println!(
                 "{:<24} {:>8} {:>12.1} {:>12.1} {:>7.2}",
-                case.tool, case.calls, micros(least_bare), micros(least_whole), micros(least_whole) / micros(least_bare)
+                case.tool,
+                case.calls,
+                micros(least_bare),
+                micros(least_whole),
+                micros(least_whole) / micros(least_bare)
             );
         }
         host.audit.finish().await;
@@ -133,7 +153,8 @@ impl Bare {
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("WASI");
         linker.define_unknown_imports_as_traps(&component).expect("the call interface");
-        let pre = linker.instantiate_pre(&component).and_then(ToolPluginPre::new).expect("a plugin");
+        let pre =
+            linker.instantiate_pre(&component).and_then(ToolPluginPre::new).expect("a plugin");
         Self { engine, pre }
     }
 

@@ -99,11 +99,7 @@ fn key_reader(config: Config) -> Box<dyn Fn() -> Result<Identities, Error> + Sen
 /// What names this process in its records, among replicas and over restarts.
 fn replica() -> String {
     let host = rustix::system::uname();
-    format!(
-        "{}-{}",
-        host.nodename().to_string_lossy(),
-        std::process::id()
-    )
+    format!("{}-{}", host.nodename().to_string_lossy(), std::process::id())
 }
 
 /// The state folder is its owner's alone: it holds keys, records and compiled code.

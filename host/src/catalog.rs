@@ -102,14 +102,8 @@ pub struct Catalog {
 impl Catalog {
     /// A catalog of `tools`, whose ids are their places in it and whose names differ.
     pub fn new(tools: Vec<Tool>) -> Self {
-        let by_name = tools
-            .iter()
-            .map(|tool| (tool.name.clone(), tool.id))
-            .collect();
-        Self {
-            tools: tools.into_iter().map(Arc::new).collect(),
-            by_name,
-        }
+        let by_name = tools.iter().map(|tool| (tool.name.clone(), tool.id)).collect();
+        Self { tools: tools.into_iter().map(Arc::new).collect(), by_name }
     }
 
     /// The tool of this name.

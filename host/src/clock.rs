@@ -17,18 +17,12 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that asks the system"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
     fn now(&self) -> Instant {
         Instant::now()
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that asks the system"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
     fn utc(&self) -> Timestamp {
         Timestamp::now()
     }
@@ -44,25 +38,16 @@ pub struct FakeClock {
 impl FakeClock {
     /// A clock that stands at some time.
     pub fn new() -> Self {
-        Self {
-            start: SystemClock.now(),
-            passed: std::sync::Mutex::default(),
-        }
+        Self { start: SystemClock.now(), passed: std::sync::Mutex::default() }
     }
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        *self
-            .passed
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) += by;
+        *self.passed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) += by;
     }
 
     fn passed(&self) -> Duration {
-        *self
-            .passed
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self.passed.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

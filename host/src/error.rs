@@ -167,13 +167,7 @@ pub struct Error {
 impl Error {
     /// An error that a retry does not help.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            retry: Retry::No,
-            details: None,
-            internal: None,
-        }
+        Self { code, message: message.into(), retry: Retry::No, details: None, internal: None }
     }
 
     /// The server's own fault. The client learns that it happened; `cause` is for
@@ -196,9 +190,7 @@ impl Error {
     /// Adds one entry to the details that the client sees.
     #[must_use]
     pub fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.details
-            .get_or_insert_default()
-            .insert(key.to_owned(), value.into());
+        self.details.get_or_insert_default().insert(key.to_owned(), value.into());
         self
     }
 
@@ -242,24 +234,12 @@ mod tests {
     #[test]
     fn plugin_codes_have_a_form_and_are_not_ours() {
         for good in ["RECORD_NOT_FOUND", "ABC", "A1_", "CONFLICT"] {
-            assert_eq!(
-                PluginCode::parse(good).as_ref().map(PluginCode::as_str),
-                Some(good)
-            );
+            assert_eq!(PluginCode::parse(good).as_ref().map(PluginCode::as_str), Some(good));
         }
         let long = "A".repeat(65);
-        for bad in [
-            "",
-            "AB",
-            "record",
-            "1AB",
-            "A-B",
-            "A B",
-            "ÄBC",
-            "FUEL_EXHAUSTED",
-            "INTERNAL",
-            &long,
-        ] {
+        for bad in
+            ["", "AB", "record", "1AB", "A-B", "A B", "ÄBC", "FUEL_EXHAUSTED", "INTERNAL", &long]
+        {
             assert_eq!(PluginCode::parse(bad), None, "{bad:?}");
         }
     }
@@ -267,17 +247,9 @@ mod tests {
     #[test]
     fn wire_names_are_unique_and_well_formed() {
         for (at, code) in Code::HOST.iter().enumerate() {
+            assert!(code.as_str().bytes().all(|b| b.is_ascii_uppercase() || b == b'_'), "{code}");
             assert!(
-                code.as_str()
-                    .bytes()
-                    .all(|b| b.is_ascii_uppercase() || b == b'_'),
-                "{code}"
-            );
-            assert!(
-                Code::HOST
-                    .iter()
-                    .skip(at + 1)
-                    .all(|other| other.as_str() != code.as_str()),
+                Code::HOST.iter().skip(at + 1).all(|other| other.as_str() != code.as_str()),
                 "{code}"
             );
         }

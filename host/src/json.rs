@@ -57,19 +57,10 @@ impl std::error::Error for JsonFault {}
 pub fn check(text: &[u8], max_depth: usize) -> Result<(), JsonFault> {
     let found = Cell::new(None);
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let value = Value {
-        depth_left: max_depth.min(126),
-        found: &found,
-    };
-    value
-        .deserialize(&mut reader)
-        .and_then(|()| reader.end())
-        .map_err(|error| {
-            found.get().unwrap_or(JsonFault::NotJson {
-                line: error.line(),
-                column: error.column(),
-            })
-        })
+    let value = Value { depth_left: max_depth.min(126), found: &found };
+    value.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|error| {
+        found.get().unwrap_or(JsonFault::NotJson { line: error.line(), column: error.column() })
+    })
 }
 
 /// Any value, read for its faults only.
@@ -213,10 +204,8 @@ mod tests {
 
     #[test]
     fn what_reads_in_one_way_passes() {
-        let many_keys: String = (0..100_000)
-            .map(|n| format!("\"{n}\":0,"))
-            .chain(["\"end\":0".to_owned()])
-            .collect();
+        let many_keys: String =
+            (0..100_000).map(|n| format!("\"{n}\":0,")).chain(["\"end\":0".to_owned()]).collect();
         for text in [
             "1",
             " null\r\n",
@@ -235,19 +224,11 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_located() {
-        for (text, line, column) in [
-            (&b""[..], 1, 0),
-            (b"{\"a\":1} x", 1, 9),
-            (b"{\n\"a\":tru}", 2, 8),
-            (b"[1 2]", 1, 4),
-        ] {
+        for (text, line, column) in
+            [(&b""[..], 1, 0), (b"{\"a\":1} x", 1, 9), (b"{\n\"a\":tru}", 2, 8), (b"[1 2]", 1, 4)]
+        {
             let fault = Err(JsonFault::NotJson { line, column });
-            assert_eq!(
-                check(text, MAX_DEPTH),
-                fault,
-                "{}",
-                String::from_utf8_lossy(text)
-            );
+            assert_eq!(check(text, MAX_DEPTH), fault, "{}", String::from_utf8_lossy(text));
         }
         for text in [
             &b"\xef\xbb\xbf{}"[..],
@@ -281,29 +262,16 @@ mod tests {
             &format!("{{{seventeen}\"k0\":1}}"),
             &format!("{{{seventeen}\"k16\":1}}"),
         ] {
-            assert_eq!(
-                check(text.as_bytes(), MAX_DEPTH),
-                Err(JsonFault::DuplicateKey),
-                "{text}"
-            );
+            assert_eq!(check(text.as_bytes(), MAX_DEPTH), Err(JsonFault::DuplicateKey), "{text}");
         }
     }
 
     #[test]
     fn depth_is_bounded_whatever_comes() {
         assert_eq!(check(nested(65).as_bytes(), 64), Err(JsonFault::TooDeep));
-        assert_eq!(
-            check("[".repeat(1 << 20).as_bytes(), 64),
-            Err(JsonFault::TooDeep)
-        );
-        assert_eq!(
-            check("{\"a\":".repeat(1 << 16).as_bytes(), 64),
-            Err(JsonFault::TooDeep)
-        );
-        assert_eq!(
-            check(nested(128).as_bytes(), usize::MAX),
-            Err(JsonFault::TooDeep)
-        );
+        assert_eq!(check("[".repeat(1 << 20).as_bytes(), 64), Err(JsonFault::TooDeep));
+        assert_eq!(check("{\"a\":".repeat(1 << 16).as_bytes(), 64), Err(JsonFault::TooDeep));
+        assert_eq!(check(nested(128).as_bytes(), usize::MAX), Err(JsonFault::TooDeep));
         assert_eq!(check(b"1", 0), Ok(()));
         assert_eq!(check(b"[]", 0), Err(JsonFault::TooDeep));
     }
@@ -311,10 +279,7 @@ mod tests {
     #[test]
     fn a_fault_does_not_repeat_the_text() {
         let fault = check(br#"{"secret":1,"secret":2}"#, 64).unwrap_err();
-        assert_eq!(
-            fault.to_string(),
-            "JSON with the same key twice in one object"
-        );
+        assert_eq!(fault.to_string(), "JSON with the same key twice in one object");
         let fault = check(br#"{"secret" 1}"#, 64).unwrap_err();
         assert_eq!(fault.to_string(), "not JSON at line 1, column 11");
     }

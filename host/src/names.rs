@@ -91,9 +91,7 @@ names! {
 
 fn is_name(text: &str, longest: usize, punctuation: &[u8]) -> bool {
     (1..=longest).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || punctuation.contains(&b))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || punctuation.contains(&b))
 }
 
 /// What a credential may be used for: `PLUGIN:TOOL`, or a word of the operator's
@@ -130,9 +128,7 @@ impl FromStr for Scope {
     /// the colon, at the end.
     fn from_str(text: &str) -> Result<Self, Malformed> {
         let token = (1..=128).contains(&text.len())
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
+            && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
         let stars_at_end = match text.find('*') {
             None => true,
             Some(at) => {
@@ -195,34 +191,16 @@ impl ByteCount {
     }
 }
 
-const FUEL_UNITS: &[(&str, u64)] = &[
-    ("T", 1_000_000_000_000),
-    ("G", 1_000_000_000),
-    ("M", 1_000_000),
-    ("k", 1_000),
-    ("", 1),
-];
-const BYTE_UNITS: &[(&str, u64)] = &[
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("B", 1),
-    ("", 1),
-];
-const TIME_UNITS_MS: &[(&str, u64)] = &[
-    ("ms", 1),
-    ("s", 1_000),
-    ("min", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
+const FUEL_UNITS: &[(&str, u64)] =
+    &[("T", 1_000_000_000_000), ("G", 1_000_000_000), ("M", 1_000_000), ("k", 1_000), ("", 1)];
+const BYTE_UNITS: &[(&str, u64)] =
+    &[("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1), ("", 1)];
+const TIME_UNITS_MS: &[(&str, u64)] =
+    &[("ms", 1), ("s", 1_000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// Reads `NUMBER UNIT`; underscores may group digits.
 fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let digits = text
-        .bytes()
-        .take_while(|b| b.is_ascii_digit() || *b == b'_')
-        .count();
+    let digits = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'_').count();
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.replace('_', "").parse().ok()?;
     let (_, scale) = units.iter().find(|(name, _)| *name == unit)?;
@@ -231,9 +209,7 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 
 /// Writes a number with the largest unit that keeps it whole.
 fn write_quantity(f: &mut fmt::Formatter<'_>, number: u64, units: &[(&str, u64)]) -> fmt::Result {
-    let whole = units
-        .iter()
-        .find(|(_, scale)| number >= *scale && number.is_multiple_of(*scale));
+    let whole = units.iter().find(|(_, scale)| number >= *scale && number.is_multiple_of(*scale));
     let (unit, scale) = whole.copied().unwrap_or(("", 1));
     write!(f, "{}{unit}", number / scale)
 }
@@ -303,10 +279,7 @@ impl FromStr for Rate {
             "d" => 86_400,
             _ => return Err(rule()),
         };
-        Ok(Self {
-            cells,
-            per: Duration::from_secs(per),
-        })
+        Ok(Self { cells, per: Duration::from_secs(per) })
     }
 }
 
@@ -350,32 +323,17 @@ mod tests {
 
     #[test]
     fn units_read_and_print() {
-        for (text, number) in [
-            ("500M", 500_000_000),
-            ("1_000", 1_000),
-            ("2G", 2_000_000_000),
-            ("0", 0),
-        ] {
+        for (text, number) in
+            [("500M", 500_000_000), ("1_000", 1_000), ("2G", 2_000_000_000), ("0", 0)]
+        {
             assert_eq!(text.parse(), Ok(Fuel(number)));
         }
-        for (text, number) in [
-            ("64MiB", 64 << 20),
-            ("256KiB", 256 << 10),
-            ("7B", 7),
-            ("7", 7),
-        ] {
+        for (text, number) in [("64MiB", 64 << 20), ("256KiB", 256 << 10), ("7B", 7), ("7", 7)] {
             assert_eq!(text.parse(), Ok(ByteCount(number)));
         }
-        for bad in [
-            "",
-            "M",
-            "1.5M",
-            "-1",
-            "64MB",
-            "64 MiB",
-            "99999999999999999999",
-            "99999999999999999T",
-        ] {
+        for bad in
+            ["", "M", "1.5M", "-1", "64MB", "64 MiB", "99999999999999999999", "99999999999999999T"]
+        {
             assert!(bad.parse::<Fuel>().is_err(), "{bad}");
             assert!(bad.parse::<ByteCount>().is_err(), "{bad}");
         }
@@ -396,10 +354,7 @@ mod tests {
     #[test]
     fn a_grant_covers_what_it_names_and_nothing_else() {
         let covers = |grant: &str, wanted: &str| {
-            grant
-                .parse::<Scope>()
-                .unwrap()
-                .covers(&wanted.parse().unwrap())
+            grant.parse::<Scope>().unwrap().covers(&wanted.parse().unwrap())
         };
         assert!(covers("*", "records:get_record"));
         assert!(covers("*", "crm.write"));

@@ -34,12 +34,15 @@ use crate::plugins::{Plugins, Snapshot};
 use crate::respond::{Answer, Called, Reply};
 use crate::runtime::{self, CallContext, Events, GuestEvent, Level};
 use crate::sanitize::{self, CleanOutput, clean_line};
-use crate::telemetry::{AuditLog, CallRecord, Cost, Ending, Metrics, OpenRecord, trace_id};
+use crate::telemetry::{AuditLog, CallRecord, Ending, Metrics, OpenRecord, trace_id};
 use crate::transport::{self, Body, Head, Message, Meta, Method, Progress, Request, ToolCall};
 use crate::{policy, validation};
 
 /// The longest line of a guest's log or progress that is passed on, in characters.
 const MAX_LINE_CHARS: usize = 500;
+
+/// The most lines of what a guest printed that go to the log: a panic and what led to it.
+const MAX_PRINTED_LINES: usize = 20;
 
 /// How long a client should wait when the server is about to end: another replica,
 /// or the next process, may serve it then.
@@ -104,30 +107,17 @@ pub async fn answer(
         Ok(Message::Notification(_) | Message::Response) => return Reply::Accepted,
         Err(bad) => return Reply::Malformed(bad),
     };
-    let Request {
-        version,
-        meta,
-        method,
-    } = request;
+    let Request { version, meta, method } = request;
     let answer = match method {
         Method::CallTool(tool_call) => {
             let request_id = head.request_id;
-            let told = Told {
-                request_id,
-                meta,
-                progress,
-                cancel,
-            };
+            let told = Told { request_id, meta, progress, cancel };
             Ok(Answer::Called(call(host, principal, tool_call, told).await))
         }
         method => answer_at_once(host, principal, method),
     };
     match answer {
-        Ok(answer) => Reply::Answer {
-            id,
-            version,
-            answer,
-        },
+        Ok(answer) => Reply::Answer { id, version, answer },
         Err(refused) => Reply::Gate(refused),
     }
 }
@@ -162,51 +152,33 @@ async fn call(host: &Arc<Host>, principal: Principal, call: ToolCall, told: Told
         Ok(open) => open,
         Err(refused) => return Called::refused(refused),
     };
-    let world = host.plugins.snapshot();
-    let end = ended_with(&host.end_calls, &told.cancel);
+    let (ending, cancel) = (host.end_calls.clone(), told.cancel.clone());
     let shared = Arc::clone(host);
-    let task = host.calls.spawn(end.around(async move {
+    let task = host.calls.spawn(cancelled_by(ending, cancel, async move {
+        let world = shared.plugins.snapshot();
         let life = live(&shared, &world, &mut open.record, principal, call, told);
         // A panic in a step is this call's end and nobody else's.
-        let result = AssertUnwindSafe(life)
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_| {
-                Err(Error::internal(
-                    "a step of the call panicked; the log says where",
-                ))
-            });
-        open.record.output = result
-            .as_ref()
-            .ok()
-            .map(|output| ByteCount(output.bytes() as u64));
-        let CallRecord {
-            request_id,
-            ref tool,
-            cost,
-            queued,
-            ..
-        } = open.record;
-        let called = Called {
-            tool: tool.clone(),
-            cost,
-            queued,
-            result,
-        };
-        log_ending(request_id, &called.result);
-        open.close(
-            called
-                .result
-                .as_ref()
-                .err()
-                .map_or(Ending::Ok, Ending::from),
-        )
-        .await;
-        called
+        let result = AssertUnwindSafe(life).catch_unwind().await;
+        let result = result.unwrap_or_else(|_| Err(Error::internal("a step of the call panicked")));
+        close_record(open, result).await
     }));
     // Panics are caught above; what is left is a runtime that shuts down.
-    task.await
-        .unwrap_or_else(|error| Called::refused(Error::internal(error)))
+    task.await.unwrap_or_else(|error| Called::refused(Error::internal(error)))
+}
+
+/// Cancels a call when the server has waited for it long enough.
+async fn cancelled_by<T>(
+    ending: CancellationToken,
+    cancel: CancellationToken,
+    call: impl Future<Output = T>,
+) -> T {
+    let mut call = std::pin::pin!(call);
+    tokio::select! {
+        biased;
+        output = &mut call => return output,
+        () = ending.cancelled() => cancel.cancel(),
+    }
+    call.await
 }
 
 /// The life of a call.
@@ -249,35 +221,10 @@ async fn live(
         .prepared(slot.get().call().permit().tool().id)
         .ok_or_else(|| Error::internal("a tool without an instance in its snapshot"))?;
     let ran = runtime::invoke(host.plugins.sandbox(), prepared, slot, context_of(told)).await;
-    record.cost = Some(ran.spent.into());
+    record.cost = Some(ran.spent);
 
     // Is it fit for a model?
     sanitize::clean(ran.result?, world.validators())
-}
-
-/// Cancels a call together with all others when the server ends.
-fn ended_with(end_calls: &CancellationToken, cancel: &CancellationToken) -> EndedWith {
-    EndedWith {
-        end_calls: end_calls.clone(),
-        cancel: cancel.clone(),
-    }
-}
-
-struct EndedWith {
-    end_calls: CancellationToken,
-    cancel: CancellationToken,
-}
-
-impl EndedWith {
-    async fn around<T>(self, task: impl Future<Output = T>) -> T {
-        let mut task = std::pin::pin!(task);
-        tokio::select! {
-            biased;
-            output = &mut task => return output,
-            () = self.end_calls.cancelled() => self.cancel.cancel(),
-        }
-        task.await
-    }
 }
 
 async fn unless_cancelled<T>(
@@ -293,12 +240,7 @@ async fn unless_cancelled<T>(
 
 /// What the guest learns of its call, and who hears what it says meanwhile.
 fn context_of(told: Told) -> CallContext {
-    let Told {
-        request_id,
-        meta,
-        progress,
-        cancel,
-    } = told;
+    let Told { request_id, meta, progress, cancel } = told;
     CallContext {
         request_id,
         traceparent: meta.trace.traceparent.as_deref().map(Arc::from),
@@ -317,20 +259,11 @@ fn listener(
     progress: mpsc::Sender<Progress>,
 ) -> Events {
     Arc::new(move |event| match event {
-        GuestEvent::Progress {
-            progress: at,
-            total,
-            message,
-        } => {
+        GuestEvent::Progress { progress: at, total, message } => {
             let Some(token) = token.clone() else { return };
             let message = message.map(|message| clean_line(message, MAX_LINE_CHARS));
             // A client that reads too slowly misses reports, not its result.
-            let _ = progress.try_send(Progress {
-                token,
-                progress: at,
-                total,
-                message,
-            });
+            let _ = progress.try_send(Progress { token, progress: at, total, message });
         }
         GuestEvent::Log { level, message } => {
             let message = clean_line(message, MAX_LINE_CHARS);
@@ -350,7 +283,8 @@ fn listener(
             }
         }
         GuestEvent::Printed(text) => {
-            for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            let lines = text.lines().filter(|line| !line.trim().is_empty());
+            for line in lines.take(MAX_PRINTED_LINES) {
                 let line = clean_line(line, MAX_LINE_CHARS);
                 tracing::info!(target: "bulkhead::plugin", request_id = %id, "printed: {line}");
             }
@@ -366,19 +300,23 @@ fn open_record(
 ) -> Result<OpenRecord, Error> {
     let mut open = host.audit.open(told.request_id)?;
     let record = &mut open.record;
-    record.trace_id = told
-        .meta
-        .trace
-        .traceparent
-        .as_deref()
-        .and_then(trace_id)
-        .map(Box::from);
+    record.trace_id = told.meta.trace.traceparent.as_deref().and_then(trace_id).map(Box::from);
     record.agent = Some(principal.agent().clone());
     record.subject = principal.subject().cloned();
     record.credential = Some(principal.credential().to_string().into());
     record.asked = Some(call.name.as_str().into());
     record.arguments = Some(Arc::clone(&call.arguments));
     Ok(open)
+}
+
+/// Writes how a call ended, and gives what its client is answered.
+async fn close_record(mut open: OpenRecord, result: Result<CleanOutput, Error>) -> Called {
+    let record = &mut open.record;
+    record.output = result.as_ref().ok().map(|output| ByteCount(output.bytes() as u64));
+    log_ending(record.request_id, &result);
+    let (tool, cost, queued) = (record.tool.clone(), record.cost, record.queued);
+    open.close(result.as_ref().err().map_or(Ending::Ok, Ending::from)).await;
+    Called { tool, cost, queued, result }
 }
 
 /// Records that somebody was turned away before the request could be read, and
@@ -396,24 +334,11 @@ async fn record_refusal(host: &Host, head: &Head, refused: Error) -> Error {
 fn log_ending<T>(id: RequestId, result: &Result<T, Error>) {
     let Err(error) = result else { return };
     let code = error.code();
-    let cause = error
-        .cause()
-        .map(|cause| clean_line(cause, MAX_LINE_CHARS))
-        .unwrap_or_default();
+    let cause = error.cause().map(|cause| clean_line(cause, MAX_LINE_CHARS)).unwrap_or_default();
     if *code == Code::Internal {
         tracing::error!(request_id = %id, %code, cause, "the call failed");
     } else {
         tracing::debug!(request_id = %id, %code, cause, "the call ended in an error");
-    }
-}
-
-impl From<runtime::Spent> for Cost {
-    fn from(spent: runtime::Spent) -> Self {
-        Self {
-            fuel: spent.fuel,
-            peak_memory: spent.peak_memory,
-            run: spent.run,
-        }
     }
 }
 

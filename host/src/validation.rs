@@ -60,9 +60,7 @@ impl Schemas {
     /// Whether a structured result matches what the tool declares. A tool that
     /// declares nothing may return anything.
     pub fn accepts_output(&self, structured: &Value) -> bool {
-        self.output
-            .as_ref()
-            .is_none_or(|schema| schema.is_valid(structured))
+        self.output.as_ref().is_none_or(|schema| schema.is_valid(structured))
     }
 
     /// Whether the tool declares a structured result, and so owes one.
@@ -153,15 +151,8 @@ pub fn check(
 
 fn invalid(violations: Vec<Value>) -> Error {
     let first = violations.first().and_then(|violation| {
-        let place = violation
-            .get("path")?
-            .as_str()
-            .filter(|path| !path.is_empty());
-        Some(format!(
-            "{}: {}",
-            place.unwrap_or("arguments"),
-            violation.get("message")?.as_str()?
-        ))
+        let place = violation.get("path")?.as_str().filter(|path| !path.is_empty());
+        Some(format!("{}: {}", place.unwrap_or("arguments"), violation.get("message")?.as_str()?))
     });
     let message = match first {
         Some(first) => format!("The arguments do not match the tool's input schema. {first}."),
@@ -175,19 +166,12 @@ fn violation(path: &str, rule: &str, message: &str) -> Value {
 }
 
 fn describe(error: &ValidationError<'_>) -> Value {
-    violation(
-        error.instance_path().as_str(),
-        error.kind().keyword(),
-        &explain(error.kind()),
-    )
+    violation(error.instance_path().as_str(), error.kind().keyword(), &explain(error.kind()))
 }
 
 /// Cuts a text that somebody else wrote, and drops what does not print.
 fn echo(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(MAX_ECHO_CHARS)
-        .collect()
+    text.chars().filter(|c| !c.is_control()).take(MAX_ECHO_CHARS).collect()
 }
 
 /// What was wanted, in words. Everything named here comes from the schema, but
@@ -196,20 +180,13 @@ fn echo(text: &str) -> String {
 fn explain(kind: &ValidationErrorKind) -> String {
     use ValidationErrorKind as Kind;
     match kind {
-        Kind::Type {
-            kind: TypeKind::Single(wanted),
-        } => format!("must be of type {wanted}"),
-        Kind::Type {
-            kind: TypeKind::Multiple(wanted),
-        } => {
+        Kind::Type { kind: TypeKind::Single(wanted) } => format!("must be of type {wanted}"),
+        Kind::Type { kind: TypeKind::Multiple(wanted) } => {
             let wanted: Vec<String> = wanted.iter().map(|one| one.to_string()).collect();
             format!("must be of type {}", wanted.join(" or "))
         }
         Kind::Required { property } => {
-            format!(
-                "{} is required",
-                echo(property.as_str().unwrap_or("a property"))
-            )
+            format!("{} is required", echo(property.as_str().unwrap_or("a property")))
         }
         Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
             let names: Vec<String> = unexpected.iter().take(3).map(|name| echo(name)).collect();
@@ -259,28 +236,19 @@ fn parse_schema(text: &str) -> Result<Value, String> {
     if text.len() > MAX_SCHEMA_BYTES {
         return Err(format!("is longer than {MAX_SCHEMA_BYTES} bytes"));
     }
-    serde_json::from_str(text).map_err(|error| {
-        format!(
-            "is not JSON (line {}, column {})",
-            error.line(),
-            error.column()
-        )
-    })
+    serde_json::from_str(text)
+        .map_err(|error| format!("is not JSON (line {}, column {})", error.line(), error.column()))
 }
 
 /// Compiles one schema of the default dialect, JSON Schema 2020-12.
 fn compile(schema: &Value) -> Result<Validator, String> {
     // `with_draft` would read any other dialect as 2020-12 without a word.
-    match schema
-        .get("$schema")
-        .map(|dialect| dialect.as_str().unwrap_or_default())
-    {
+    match schema.get("$schema").map(|dialect| dialect.as_str().unwrap_or_default()) {
         None | Some("https://json-schema.org/draft/2020-12/schema") => {}
         Some(_) => return Err("declares a dialect other than JSON Schema 2020-12".to_owned()),
     }
-    let patterns = PatternOptions::regex()
-        .size_limit(MAX_PATTERN_BYTES)
-        .dfa_size_limit(MAX_PATTERN_BYTES);
+    let patterns =
+        PatternOptions::regex().size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES);
     jsonschema::options()
         .offline()
         .with_draft(Draft::Draft202012)
@@ -289,10 +257,7 @@ fn compile(schema: &Value) -> Result<Validator, String> {
         .build(schema)
         .map_err(|error| {
             let place = echo(error.instance_path().as_str());
-            format!(
-                "is not a JSON Schema: {} at `{place}`",
-                echo(&error.to_string())
-            )
+            format!("is not a JSON Schema: {} at `{place}`", echo(&error.to_string()))
         })
 }
 
@@ -307,13 +272,7 @@ mod tests {
             .input
             .iter_errors(&arguments)
             .map(|error| describe(&error))
-            .map(|one| {
-                (
-                    text(&one, "path"),
-                    text(&one, "rule"),
-                    text(&one, "message"),
-                )
-            })
+            .map(|one| (text(&one, "path"), text(&one, "rule"), text(&one, "message")))
             .collect()
     }
 
@@ -328,18 +287,8 @@ mod tests {
         let rows = [
             (json!({}), "", "required", "id is required"),
             (json!({ "id": 7 }), "/id", "type", "must be of type string"),
-            (
-                json!({ "id": "hunter2" }),
-                "/id",
-                "maxLength",
-                "must have at most 4 characters",
-            ),
-            (
-                json!({ "id": "a", "n": 0 }),
-                "/n",
-                "minimum",
-                "must be at least 1",
-            ),
+            (json!({ "id": "hunter2" }), "/id", "maxLength", "must have at most 4 characters"),
+            (json!({ "id": "a", "n": 0 }), "/n", "minimum", "must be at least 1"),
             (
                 json!({ "id": "a", "x\u{1b}": "hunter2" }),
                 "",
@@ -349,29 +298,20 @@ mod tests {
         ];
         for (arguments, path, rule, message) in rows {
             let found = violations(schema.clone(), arguments.clone());
-            assert_eq!(
-                found,
-                [(path.into(), rule.into(), message.into())],
-                "{arguments}"
-            );
+            assert_eq!(found, [(path.into(), rule.into(), message.into())], "{arguments}");
         }
         assert!(violations(schema, json!({ "id": "a", "n": 3 })).is_empty());
     }
 
     #[test]
     fn hostile_schemas_are_refused_at_load() {
-        let long = format!(
-            r#"{{"type":"object","description":"{}"}}"#,
-            "a".repeat(MAX_SCHEMA_BYTES)
-        );
+        let long =
+            format!(r#"{{"type":"object","description":"{}"}}"#, "a".repeat(MAX_SCHEMA_BYTES));
         let rows: [(&str, &str); 8] = [
             ("", "not JSON"),
             ("[]", "\"type\": \"object\""),
             (r#"{"type":"string"}"#, "\"type\": \"object\""),
-            (
-                r#"{"type":"object","$schema":"http://json-schema.org/draft-07/schema#"}"#,
-                "dialect",
-            ),
+            (r#"{"type":"object","$schema":"http://json-schema.org/draft-07/schema#"}"#, "dialect"),
             (
                 r#"{"type":"object","properties":{"a":{"$ref":"http://127.0.0.1/x.json"}}}"#,
                 "not a JSON Schema",
@@ -380,10 +320,7 @@ mod tests {
                 r#"{"type":"object","properties":{"a":{"$ref":"file:///etc/passwd"}}}"#,
                 "not a JSON Schema",
             ),
-            (
-                r#"{"type":"object","properties":{"a":{"pattern":"(a)\\1"}}}"#,
-                "not a JSON Schema",
-            ),
+            (r#"{"type":"object","properties":{"a":{"pattern":"(a)\\1"}}}"#, "not a JSON Schema"),
             (&long, "longer than"),
         ];
         for (schema, why) in rows {

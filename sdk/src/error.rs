@@ -65,10 +65,7 @@ impl ToolError {
     pub fn not_found(what: &str) -> Self {
         let kind = what.to_ascii_uppercase();
         let kind = kind.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        Self::new(
-            format!("{kind}_NOT_FOUND"),
-            format!("There is no such {what}."),
-        )
+        Self::new(format!("{kind}_NOT_FOUND"), format!("There is no such {what}."))
     }
 
     /// `CONFLICT`: the request is right but does not fit the present state.
@@ -133,10 +130,7 @@ mod tests {
     #[test]
     fn a_missing_thing_names_its_code() {
         assert_eq!(ToolError::not_found("record").code, "RECORD_NOT_FOUND");
-        assert_eq!(
-            ToolError::not_found("sales order").code,
-            "SALES_ORDER_NOT_FOUND"
-        );
+        assert_eq!(ToolError::not_found("sales order").code, "SALES_ORDER_NOT_FOUND");
     }
 
     #[test]
@@ -149,14 +143,8 @@ mod tests {
 
     #[test]
     fn hints_and_details_add_up() {
-        let error = ToolError::invalid("No.")
-            .hint("Try again.")
-            .detail("at", 3)
-            .detail("of", "x");
+        let error = ToolError::invalid("No.").hint("Try again.").detail("at", 3).detail("of", "x");
         assert_eq!(error.to_string(), "INVALID_INPUT: No. Try again.");
-        assert_eq!(
-            Value::Object(error.details),
-            serde_json::json!({ "at": 3, "of": "x" })
-        );
+        assert_eq!(Value::Object(error.details), serde_json::json!({ "at": 3, "of": "x" }));
     }
 }

@@ -16,7 +16,7 @@ pub use crate::guest::{Plugin, bindings, export};
 /// One tool of a plugin.
 pub struct Entry {
     name: &'static str,
-    #[cfg_attr(not(target_family = "wasm"), expect(dead_code))]
+    #[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "nobody asks"))]
     pub(crate) declare: fn() -> Declaration,
     call: fn(&str) -> Result<Output, ToolError>,
 }
@@ -24,11 +24,7 @@ pub struct Entry {
 impl Entry {
     /// The entry of one tool.
     pub const fn of<T: Tool>() -> Self {
-        Self {
-            name: T::NAME,
-            declare: T::declaration,
-            call: T::call,
-        }
+        Self { name: T::NAME, declare: T::declaration, call: T::call }
     }
 }
 
@@ -75,10 +71,7 @@ pub fn decode<T: Arguments>(arguments: &str) -> Result<T, ToolError> {
 pub fn call(tools: &[Entry], name: &str, arguments: &str) -> Result<Output, ToolError> {
     match tools.iter().find(|tool| tool.name == name) {
         Some(tool) => (tool.call)(arguments),
-        None => Err(ToolError::new(
-            "UNKNOWN_TOOL",
-            "This plugin has no such tool.",
-        )),
+        None => Err(ToolError::new("UNKNOWN_TOOL", "This plugin has no such tool.")),
     }
 }
 

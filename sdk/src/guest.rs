@@ -40,10 +40,7 @@ pub trait Plugin {
 
 impl<P: Plugin> Guest for P {
     fn list_tools() -> Vec<wit::Tool> {
-        P::TOOLS
-            .iter()
-            .map(|tool| (tool.declare)().into())
-            .collect()
+        P::TOOLS.iter().map(|tool| (tool.declare)().into()).collect()
     }
 
     fn call_tool(name: String, arguments: String) -> Result<wit::Outcome, wit::Error> {
@@ -93,48 +90,31 @@ impl From<Content> for wit::Content {
         let extra = None;
         match content {
             Content::Text(text) => Self::Text(wit::Text { text, extra }),
-            Content::Image { data, mime_type } => Self::Image(wit::Media {
-                data,
-                mime_type,
-                extra,
-            }),
-            Content::Audio { data, mime_type } => Self::Audio(wit::Media {
-                data,
-                mime_type,
-                extra,
-            }),
-            Content::ResourceLink {
-                uri,
-                name,
-                description,
-                mime_type,
-            } => Self::ResourceLink(wit::ResourceLink {
-                uri,
-                name,
-                description,
-                mime_type,
-                extra,
-            }),
-            Content::TextResource {
-                uri,
-                mime_type,
-                text,
-            } => Self::Resource(wit::EmbeddedResource {
-                uri,
-                mime_type,
-                contents: wit::ResourceContents::Text(text),
-                extra,
-            }),
-            Content::BlobResource {
-                uri,
-                mime_type,
-                blob,
-            } => Self::Resource(wit::EmbeddedResource {
-                uri,
-                mime_type,
-                contents: wit::ResourceContents::Blob(blob),
-                extra,
-            }),
+            Content::Image { data, mime_type } => {
+                Self::Image(wit::Media { data, mime_type, extra })
+            }
+            Content::Audio { data, mime_type } => {
+                Self::Audio(wit::Media { data, mime_type, extra })
+            }
+            Content::ResourceLink { uri, name, description, mime_type } => {
+                Self::ResourceLink(wit::ResourceLink { uri, name, description, mime_type, extra })
+            }
+            Content::TextResource { uri, mime_type, text } => {
+                Self::Resource(wit::EmbeddedResource {
+                    uri,
+                    mime_type,
+                    contents: wit::ResourceContents::Text(text),
+                    extra,
+                })
+            }
+            Content::BlobResource { uri, mime_type, blob } => {
+                Self::Resource(wit::EmbeddedResource {
+                    uri,
+                    mime_type,
+                    contents: wit::ResourceContents::Blob(blob),
+                    extra,
+                })
+            }
             Content::Other(block) => Self::Other(block.to_string()),
         }
     }

@@ -170,9 +170,7 @@ mod tests {
 
     #[test]
     fn what_has_no_form_in_json_is_an_error() {
-        let error = Output::new()
-            .structured(&BTreeMap::from([([1, 2], "x")]))
-            .unwrap_err();
+        let error = Output::new().structured(&BTreeMap::from([([1, 2], "x")])).unwrap_err();
         assert_eq!(error.code, "INVALID_OUTPUT");
     }
 }

@@ -37,9 +37,7 @@ fn of<T: JsonSchema>(contract: Contract) -> Schema {
         settings.meta_schema = None;
         settings.inline_subschemas = true;
         settings.contract = contract;
-        settings
-            .transforms
-            .push(Box::new(RecursiveTransform(drop_rust_format)));
+        settings.transforms.push(Box::new(RecursiveTransform(drop_rust_format)));
     });
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
     // The name of a Rust type tells a model nothing.
@@ -138,9 +136,6 @@ mod tests {
     #[test]
     fn a_recursive_type_refers_to_itself() {
         let schema = of_result::<Tree>();
-        assert_eq!(
-            schema.pointer("/properties/children/items"),
-            Some(&json!({ "$ref": "#" }))
-        );
+        assert_eq!(schema.pointer("/properties/children/items"), Some(&json!({ "$ref": "#" })));
     }
 }

@@ -22,12 +22,7 @@ struct Counts {
 ///
 /// - A word ends
 ///   at white space.
-#[tool(
-    title = "Word count",
-    read_only,
-    destructive = false,
-    open_world = false
-)]
+#[tool(title = "Word count", read_only, destructive = false, open_world = false)]
 fn word_count(args: Text) -> Result<Counts, ToolError> {
     match args.text.split_whitespace().count() {
         0 => Err(ToolError::not_found("word")),
@@ -83,14 +78,8 @@ fn a_call_goes_from_json_to_json() {
     let output = word_count::call(r#"{"text": "to be"}"#).unwrap();
     assert_eq!(output.structured.as_deref(), Some(r#"{"words":2}"#));
     assert_eq!(output.content, []);
-    assert_eq!(
-        word_count::call(r#"{"text": ""}"#).unwrap_err().code,
-        "WORD_NOT_FOUND"
-    );
-    assert_eq!(
-        word_count::call(r#"{"text": 3}"#).unwrap_err().code,
-        "INVALID_INPUT"
-    );
+    assert_eq!(word_count::call(r#"{"text": ""}"#).unwrap_err().code, "WORD_NOT_FOUND");
+    assert_eq!(word_count::call(r#"{"text": 3}"#).unwrap_err().code, "INVALID_INPUT");
 }
 
 /// Takes nothing.
@@ -158,10 +147,7 @@ fn the_return_type_decides_even_behind_an_alias() {
             "type": ["integer", "null"], "minimum": 0, "maximum": 255,
         } }))
     );
-    assert_eq!(
-        list::call("{}").unwrap().structured.as_deref(),
-        Some("[1,null]")
-    );
+    assert_eq!(list::call("{}").unwrap().structured.as_deref(), Some("[1,null]"));
     assert_eq!(full::declaration().output_schema, None);
     let error = full::call("{}").unwrap_err();
     assert_eq!((&*error.code, error.retry), ("SHELF_FULL", Retry::Anytime));
@@ -199,13 +185,4 @@ fn no_name_of_the_expansion_gets_in_the_way() {
 }
 
 // On a native target this only has to compile, paths included.
-plugin!(
-    word_count,
-    none,
-    owned,
-    rich,
-    list,
-    full,
-    names::returned,
-    names::returns
-);
+plugin!(word_count, none, owned, rich, list, full, names::returned, names::returns);

@@ -1,1 +1,20 @@
+//! Bulkhead from the outside: one binary, a module per theme.
 
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "tests fail loudly, and spawn what they like")]
+
+mod audit;
+mod auth;
+mod cancellation;
+mod clients;
+mod command_line;
+mod edge;
+mod fairness;
+mod guests;
+mod lifecycle;
+mod limits;
+mod loading;
+mod metrics;
+mod protocol;
+mod stdio;
+mod validation;

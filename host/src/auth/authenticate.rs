@@ -47,10 +47,7 @@ fn by_key(identities: &Identities, token: &Secret, now: Timestamp) -> Result<Arc
     let matches = digest.matches(&SecretDigest::of(text.secret));
     let known = known.ok_or_else(|| not_accepted("unknown key id"))?;
     match objection(known, matches, now) {
-        Some(what) => Err(not_accepted(format_args!(
-            "key {}: {what}",
-            known.identity.credential
-        ))),
+        Some(what) => Err(not_accepted(format_args!("key {}: {what}", known.identity.credential))),
         None => Ok(Arc::clone(&known.identity)),
     }
 }
@@ -63,10 +60,7 @@ fn objection(known: &Known, matches: bool, now: Timestamp) -> Option<String> {
     if let Some(at) = known.revoked {
         return Some(format!("revoked at {at}"));
     }
-    known
-        .expires
-        .filter(|at| *at <= now)
-        .map(|at| format!("expired at {at}"))
+    known.expires.filter(|at| *at <= now).map(|at| format!("expired at {at}"))
 }
 
 fn missing() -> Error {
@@ -92,16 +86,8 @@ mod tests {
     /// One key for each case; the secret of each is `secret`.
     const KEYS: &[(&str, &str, &str)] = &[
         ("good", "reporting", ""),
-        (
-            "narrow",
-            "reporting",
-            "scopes = ['*', 'records:get', 'billing:pay']",
-        ),
-        (
-            "wider",
-            "reporting",
-            "scopes = ['records:*', 'text:count', 'billing:*']",
-        ),
+        ("narrow", "reporting", "scopes = ['*', 'records:get', 'billing:pay']"),
+        ("wider", "reporting", "scopes = ['records:*', 'text:count', 'billing:*']"),
         ("bob1", "reporting", "subject = 'bob'"),
         ("revoked", "reporting", "revoked = '2026-11-23T05:59:59Z'"),
         ("expired", "reporting", "expires = '2026-11-23T06:00:00Z'"),
@@ -112,10 +98,7 @@ mod tests {
 
     fn identities() -> Identities {
         let variables = [
-            (
-                "BULKHEAD__AGENTS__REPORTING__SCOPES",
-                "['records:get', 'text:*']",
-            ),
+            ("BULKHEAD__AGENTS__REPORTING__SCOPES", "['records:get', 'text:*']"),
             ("BULKHEAD__AGENTS__REPORTING__PER_AGENT__RATE", "5/s"),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -167,10 +150,7 @@ mod tests {
         }
         let bob = bearer("bhk_bob1_secret").unwrap();
         assert_eq!(bob.agent().as_str(), "reporting");
-        assert_eq!(
-            bob.subject().map(ToString::to_string).as_deref(),
-            Some("bob")
-        );
+        assert_eq!(bob.subject().map(ToString::to_string).as_deref(), Some("bob"));
     }
 
     #[test]
@@ -204,32 +184,19 @@ mod tests {
             (bearer("bhk_good_Secret"), "key good: wrong secret"),
             (bearer("bhk_good_secret "), "key good: wrong secret"),
             (bearer("bhk_good_"), "key good: wrong secret"),
-            (
-                bearer("bhk_revoked_secret"),
-                "key revoked: revoked at 2026-11-23T05:59:59Z",
-            ),
+            (bearer("bhk_revoked_secret"), "key revoked: revoked at 2026-11-23T05:59:59Z"),
             (bearer("bhk_revoked_wrong"), "key revoked: wrong secret"),
-            (
-                bearer("bhk_expired_secret"),
-                "key expired: expired at 2026-11-23T06:00:00Z",
-            ),
+            (bearer("bhk_expired_secret"), "key expired: expired at 2026-11-23T06:00:00Z"),
             (bearer("good"), "not an API key"),
             (bearer(""), "not an API key"),
-            (
-                ask(Presented::Malformed, Channel::Http),
-                "not one bearer token",
-            ),
+            (ask(Presented::Malformed, Channel::Http), "not one bearer token"),
             (local("reporting", Channel::Http), "local, over HTTP"),
         ];
         for (answer, cause) in cases {
             let error = answer.unwrap_err();
             assert_eq!(error.cause(), Some(cause));
             assert_eq!(*error.code(), Code::Unauthenticated, "{cause}");
-            assert_eq!(
-                error.message(),
-                "The credential is not accepted.",
-                "{cause}"
-            );
+            assert_eq!(error.message(), "The credential is not accepted.", "{cause}");
             assert_eq!(error.details(), None, "{cause}");
         }
     }
@@ -239,11 +206,7 @@ mod tests {
         for channel in [Channel::Http, Channel::Stdio, Channel::Local] {
             let error = ask(Presented::None, channel).unwrap_err();
             assert_eq!(*error.code(), Code::Unauthenticated);
-            assert!(
-                error.message().contains("Authorization: Bearer"),
-                "{}",
-                error.message()
-            );
+            assert!(error.message().contains("Authorization: Bearer"), "{}", error.message());
         }
     }
 }

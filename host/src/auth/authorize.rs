@@ -33,15 +33,10 @@ pub fn authorize(
     name: &str,
 ) -> Result<Permit, Error> {
     let principal = principal.into_inner();
-    let tool = catalog
-        .find(name)
-        .ok_or_else(|| not_found(name, "no such tool"))?;
+    let tool = catalog.find(name).ok_or_else(|| not_found(name, "no such tool"))?;
     let missing: Vec<&str> = principal.lacks(&tool.requires).map(Scope::as_str).collect();
     if missing.is_empty() {
-        return Ok(Permit {
-            principal,
-            tool: Arc::clone(tool),
-        });
+        return Ok(Permit { principal, tool: Arc::clone(tool) });
     }
     Err(match tool.on_denied {
         OnDenied::Explain => denied(&tool.name, &missing),
@@ -55,10 +50,7 @@ pub fn visible<'a>(
     catalog: &'a Catalog,
 ) -> impl Iterator<Item = &'a Arc<Tool>> {
     let principal = principal.get();
-    catalog
-        .tools()
-        .iter()
-        .filter(|tool| principal.lacks(&tool.requires).next().is_none())
+    catalog.tools().iter().filter(|tool| principal.lacks(&tool.requires).next().is_none())
 }
 
 /// The one answer for every tool that is not there for this principal. A name is
@@ -102,10 +94,7 @@ impl Permit {
         let agent = self.principal.agent();
         let own = |limit, key: MeterKey, per_agent: &PerAgent| {
             per_agent.concurrency.map(|concurrency| {
-                let per_plugin = PerPlugin {
-                    concurrency,
-                    ..plugin.per_plugin
-                };
+                let per_plugin = PerPlugin { concurrency, ..plugin.per_plugin };
                 seat(limit, key, &per_plugin)
             })
         };
@@ -118,56 +107,27 @@ impl Permit {
             MeterKey::agent_plugin(agent, &plugin.name),
             &plugin.per_agent,
         );
-        let over_all = own(
-            "per_agent.concurrency",
-            MeterKey::agent(agent),
-            self.principal.per_agent(),
-        );
+        let over_all =
+            own("per_agent.concurrency", MeterKey::agent(agent), self.principal.per_agent());
         let of_tool = self.tool.per_plugin.as_ref().map(|per_plugin| {
-            seat(
-                "tool.per_plugin.concurrency",
-                MeterKey::tool(&self.tool.name),
-                per_plugin,
-            )
+            seat("tool.per_plugin.concurrency", MeterKey::tool(&self.tool.name), per_plugin)
         });
-        let of_plugin = seat(
-            "per_plugin.concurrency",
-            MeterKey::plugin(&plugin.name),
-            &plugin.per_plugin,
-        );
-        [on_tool, on_plugin, over_all, of_tool, Some(of_plugin)]
-            .into_iter()
-            .flatten()
+        let of_plugin =
+            seat("per_plugin.concurrency", MeterKey::plugin(&plugin.name), &plugin.per_plugin);
+        [on_tool, on_plugin, over_all, of_tool, Some(of_plugin)].into_iter().flatten()
     }
 }
 
 fn seat(limit: &'static str, key: MeterKey, per_plugin: &PerPlugin) -> Seat {
-    let PerPlugin {
-        concurrency,
-        queue,
-        queue_timeout,
-        rate: _,
-    } = *per_plugin;
-    Seat {
-        limit,
-        key,
-        concurrency,
-        queue,
-        queue_timeout,
-    }
+    let PerPlugin { concurrency, queue, queue_timeout, rate: _ } = *per_plugin;
+    Seat { limit, key, concurrency, queue, queue_timeout }
 }
 
 impl Metered for Permit {
     /// The agent's own rates first, so that a call that they refuse spends nothing
     /// of what others share.
     fn meters(&self) -> impl Iterator<Item = Meter> {
-        let Tool {
-            name,
-            plugin,
-            per_agent,
-            per_plugin,
-            ..
-        } = &*self.tool;
+        let Tool { name, plugin, per_agent, per_plugin, .. } = &*self.tool;
         let agent = self.principal.agent();
         let agent_on_tool = per_agent.and_then(|of| of.rate).map(|rate| Meter {
             limit: "tool.per_agent.rate",
@@ -189,9 +149,7 @@ impl Metered for Permit {
             key: MeterKey::plugin(&plugin.name),
             rate,
         });
-        [agent_on_tool, agent_on_plugin, on_tool, on_plugin]
-            .into_iter()
-            .flatten()
+        [agent_on_tool, agent_on_plugin, on_tool, on_plugin].into_iter().flatten()
     }
 }
 
@@ -216,18 +174,13 @@ mod tests {
 
     /// The principal of an agent with these scopes.
     fn principal(agent: &str, scopes: &str) -> Charged<Principal> {
-        let scopes = (
-            format!("BULKHEAD__agents__{agent}__scopes"),
-            scopes.to_owned(),
-        );
+        let scopes = (format!("BULKHEAD__agents__{agent}__scopes"), scopes.to_owned());
         let config = Config::load(None, [scopes]).unwrap();
         let identities = Identities::new(&config, &KeyFile::default());
         let local = Presented::Local(agent.parse().unwrap());
         let head = Head::without_headers(Channel::Local, local, None);
         let principal = authenticate(&identities, &head, jiff::Timestamp::UNIX_EPOCH).unwrap();
-        Limits::new(Arc::new(FakeClock::new()))
-            .charge(principal)
-            .unwrap()
+        Limits::new(Arc::new(FakeClock::new())).charge(principal).unwrap()
     }
 
     fn tool(name: &str, requires: &[&str], on_denied: OnDenied) -> Tool {
@@ -247,10 +200,7 @@ mod tests {
             input_schema: RawValue::from_string("{}".to_owned()).unwrap(),
             output_schema: None,
             annotations: None,
-            requires: requires
-                .iter()
-                .map(|scope| scope.parse().unwrap())
-                .collect(),
+            requires: requires.iter().map(|scope| scope.parse().unwrap()).collect(),
             on_denied,
             per_call: PerCall::default(),
             per_plugin: None,
@@ -260,23 +210,12 @@ mod tests {
 
     fn catalog(tools: impl IntoIterator<Item = Tool>) -> Catalog {
         let numbered = tools.into_iter().enumerate();
-        Catalog::new(
-            numbered
-                .map(|(at, tool)| Tool {
-                    id: ToolId(at),
-                    ..tool
-                })
-                .collect(),
-        )
+        Catalog::new(numbered.map(|(at, tool)| Tool { id: ToolId(at), ..tool }).collect())
     }
 
     fn records() -> Catalog {
         catalog([
-            tool(
-                "delete_record",
-                &["crm.write", "records:delete_record"],
-                OnDenied::Explain,
-            ),
+            tool("delete_record", &["crm.write", "records:delete_record"], OnDenied::Explain),
             tool("get_record", &["records:get_record"], OnDenied::Explain),
             tool("hidden", &["crm.admin"], OnDenied::Conceal),
         ])
@@ -289,21 +228,9 @@ mod tests {
             ("['records:*', 'crm.write']", "delete_record", None),
             ("['records:*']", "get_record", None),
             ("['records:*']", "delete_record", Some("crm.write")),
-            (
-                "['crm.write']",
-                "delete_record",
-                Some("records:delete_record"),
-            ),
-            (
-                "['records2:*', 'crm.writer']",
-                "get_record",
-                Some("records:get_record"),
-            ),
-            (
-                "[]",
-                "delete_record",
-                Some("crm.write records:delete_record"),
-            ),
+            ("['crm.write']", "delete_record", Some("records:delete_record")),
+            ("['records2:*', 'crm.writer']", "get_record", Some("records:get_record")),
+            ("[]", "delete_record", Some("crm.write records:delete_record")),
         ];
         for (scopes, name, missing) in cases {
             let answer = authorize(principal("a", scopes), &records(), name);
@@ -315,10 +242,7 @@ mod tests {
                 (Err(error), Some(missing)) => {
                     assert_eq!(*error.code(), Code::PermissionDenied);
                     assert_eq!(error.details().unwrap()["scope"], json!(missing));
-                    assert!(
-                        error.message().contains(&missing.replace(' ', "`, `")),
-                        "{missing}"
-                    );
+                    assert!(error.message().contains(&missing.replace(' ', "`, `")), "{missing}");
                 }
                 (answer, _) => panic!("{scopes} {name}: {answer:?}"),
             }
@@ -329,16 +253,8 @@ mod tests {
     fn a_concealed_tool_is_answered_for_as_one_that_does_not_exist() {
         let ask = |catalog: &Catalog| {
             let error = authorize(principal("a", "['records:*']"), catalog, "hidden").unwrap_err();
-            let told = (
-                error.code().clone(),
-                error.message().to_owned(),
-                error.retry_hint(),
-            );
-            (
-                told,
-                error.details().cloned(),
-                error.cause().map(str::to_owned),
-            )
+            let told = (error.code().clone(), error.message().to_owned(), error.retry_hint());
+            (told, error.details().cloned(), error.cause().map(str::to_owned))
         };
         let (concealed, concealed_details, concealed_cause) = ask(&records());
         let (unknown, unknown_details, unknown_cause) = ask(&Catalog::default());
@@ -361,11 +277,7 @@ mod tests {
         ] {
             let error = authorize(principal("a", "['*']"), &records(), name).unwrap_err();
             assert_eq!(*error.code(), Code::ToolNotFound);
-            assert_eq!(
-                error.message().contains(&format!("`{name}`")),
-                repeated,
-                "{name:?}"
-            );
+            assert_eq!(error.message().contains(&format!("`{name}`")), repeated, "{name:?}");
         }
     }
 
@@ -373,16 +285,11 @@ mod tests {
     fn a_list_shows_what_may_be_called() {
         let seen = |scopes| {
             let (principal, catalog) = (principal("a", scopes), records());
-            visible(&principal, &catalog)
-                .map(|tool| tool.name.to_string())
-                .collect::<Vec<_>>()
+            visible(&principal, &catalog).map(|tool| tool.name.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(seen("['*']"), ["delete_record", "get_record", "hidden"]);
         assert_eq!(seen("['records:*']"), ["get_record"]);
-        assert_eq!(
-            seen("['records:*', 'crm.write']"),
-            ["delete_record", "get_record"]
-        );
+        assert_eq!(seen("['records:*', 'crm.write']"), ["delete_record", "get_record"]);
         assert!(seen("[]").is_empty());
     }
 
@@ -393,26 +300,13 @@ mod tests {
             name: "records".parse().unwrap(),
             version: "1".into(),
             digest: "00".into(),
-            per_plugin: PerPlugin {
-                rate: rate("20/s"),
-                ..PerPlugin::default()
-            },
-            per_agent: PerAgent {
-                rate: rate("10/s"),
-                concurrency: Some(3),
-            },
+            per_plugin: PerPlugin { rate: rate("20/s"), ..PerPlugin::default() },
+            per_agent: PerAgent { rate: rate("10/s"), concurrency: Some(3) },
         };
         catalog([Tool {
             plugin: Arc::new(plugin),
-            per_plugin: Some(PerPlugin {
-                concurrency: 2,
-                queue: 1,
-                ..PerPlugin::default()
-            }),
-            per_agent: Some(PerAgent {
-                rate: rate("1/min"),
-                concurrency: Some(1),
-            }),
+            per_plugin: Some(PerPlugin { concurrency: 2, queue: 1, ..PerPlugin::default() }),
+            per_agent: Some(PerAgent { rate: rate("1/min"), concurrency: Some(1) }),
             ..tool
         }])
     }
@@ -421,18 +315,9 @@ mod tests {
     fn a_permit_names_the_limits_that_bind_it_narrow_ones_first() {
         let permit = authorize(principal("a", "['*']"), &limited(), "get").unwrap();
         let limits: Vec<_> = permit.meters().map(|meter| meter.limit).collect();
-        assert_eq!(
-            limits,
-            [
-                "tool.per_agent.rate",
-                "plugin.per_agent.rate",
-                "per_plugin.rate"
-            ]
-        );
-        let seats: Vec<_> = permit
-            .seats()
-            .map(|seat| (seat.limit, seat.concurrency, seat.queue))
-            .collect();
+        assert_eq!(limits, ["tool.per_agent.rate", "plugin.per_agent.rate", "per_plugin.rate"]);
+        let seats: Vec<_> =
+            permit.seats().map(|seat| (seat.limit, seat.concurrency, seat.queue)).collect();
         assert_eq!(
             seats,
             [

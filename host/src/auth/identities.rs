@@ -41,10 +41,7 @@ impl Identities {
             };
             (key.id.clone(), known)
         };
-        Self {
-            keys: file.keys().iter().map(known).collect(),
-            agents,
-        }
+        Self { keys: file.keys().iter().map(known).collect(), agents }
     }
 
     /// The key of this id.
@@ -92,18 +89,9 @@ impl Agents {
     fn new(agents: &BTreeMap<AgentName, Agent>, per_agent: PerAgent) -> Self {
         let entry = |(name, agent): (&AgentName, &Agent)| {
             let scopes = agent.scopes.as_slice().into();
-            (
-                name.clone(),
-                Entry {
-                    scopes,
-                    per_agent: agent.per_agent,
-                },
-            )
+            (name.clone(), Entry { scopes, per_agent: agent.per_agent })
         };
-        Self {
-            entries: agents.iter().map(entry).collect(),
-            per_agent,
-        }
+        Self { entries: agents.iter().map(entry).collect(), per_agent }
     }
 
     /// The identity behind `key`. A key of an agent without an entry brings its
@@ -129,8 +117,6 @@ impl Agents {
 /// are disjoint or one covers the other, so it is the narrower of each pair.
 fn in_both(left: &[Scope], right: &[Scope]) -> Arc<[Scope]> {
     let of_right = right.iter().filter(|scope| covers(left, scope));
-    let of_left = left
-        .iter()
-        .filter(|scope| covers(right, scope) && !right.contains(scope));
+    let of_left = left.iter().filter(|scope| covers(right, scope) && !right.contains(scope));
     of_right.chain(of_left).cloned().collect()
 }

@@ -49,10 +49,7 @@ impl SecretDigest {
     pub(super) fn of(secret: &str) -> Self {
         let mut bytes = [0; 32];
         // Equal lengths; `zip` cannot panic where `copy_from_slice` could.
-        for (to, from) in bytes
-            .iter_mut()
-            .zip(digest(&SHA256, secret.as_bytes()).as_ref())
-        {
+        for (to, from) in bytes.iter_mut().zip(digest(&SHA256, secret.as_bytes()).as_ref()) {
             *to = *from;
         }
         Self(bytes)
@@ -79,11 +76,7 @@ impl FromStr for SecretDigest {
         };
         let nibble = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
         let byte = |[high, low]: &[u8; 2]| Some(nibble(*high)? << 4 | nibble(*low)?);
-        let bytes = pairs
-            .iter()
-            .map(byte)
-            .collect::<Option<Vec<u8>>>()
-            .ok_or_else(wrong)?;
+        let bytes = pairs.iter().map(byte).collect::<Option<Vec<u8>>>().ok_or_else(wrong)?;
         bytes.try_into().map(Self).map_err(|_| wrong())
     }
 }
@@ -134,17 +127,8 @@ pub(super) fn random_secret(id: &KeyId) -> Result<(Secret, SecretDigest), Unspec
 fn random_text<const LENGTH: usize>() -> Result<String, Unspecified> {
     let mut bytes = [0; LENGTH];
     aws_lc_rs::rand::fill(&mut bytes)?;
-    let symbol = |byte: u8| {
-        ALPHABET
-            .get(usize::from(byte % 32))
-            .copied()
-            .map(char::from)
-    };
-    bytes
-        .into_iter()
-        .map(symbol)
-        .collect::<Option<String>>()
-        .ok_or(Unspecified)
+    let symbol = |byte: u8| ALPHABET.get(usize::from(byte % 32)).copied().map(char::from);
+    bytes.into_iter().map(symbol).collect::<Option<String>>().ok_or(Unspecified)
 }
 
 #[cfg(test)]
@@ -166,15 +150,7 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_keys() {
-        for bad in [
-            "",
-            "bhk",
-            "bhk_",
-            "bhk_id",
-            "bhkid_secret",
-            "BHK_id_secret",
-            "sk-123",
-        ] {
+        for bad in ["", "bhk", "bhk_", "bhk_id", "bhkid_secret", "BHK_id_secret", "sk-123"] {
             assert!(KeyText::parse(bad).is_none(), "{bad}");
         }
         let text = KeyText::parse("bhk_id_with_more").unwrap();
@@ -190,14 +166,7 @@ mod tests {
         assert_eq!(digest.to_hex(), hex);
         assert_eq!(format!("{digest:?}"), "SecretDigest(…)");
         let long = format!("{hex}00");
-        for bad in [
-            "",
-            "ba",
-            &hex[1..],
-            &long,
-            &hex.replace('a', "g"),
-            &hex.replace("ba", "é"),
-        ] {
+        for bad in ["", "ba", &hex[1..], &long, &hex.replace('a', "g"), &hex.replace("ba", "é")] {
             assert!(bad.parse::<SecretDigest>().is_err(), "{bad}");
         }
     }

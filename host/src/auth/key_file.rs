@@ -44,10 +44,7 @@ pub struct BadKeyFile {
 
 impl BadKeyFile {
     fn new(path: &Path, what: impl Into<String>) -> Self {
-        Self {
-            path: path.to_owned(),
-            what: what.into(),
-        }
+        Self { path: path.to_owned(), what: what.into() }
     }
 }
 
@@ -152,23 +149,9 @@ pub fn create(path: &Path, new: NewKey, now: Timestamp) -> Result<(Key, Secret),
         let no_random = |_| "the system gives no random numbers".to_owned();
         let id = random_id().map_err(no_random)?;
         let (secret, digest) = random_secret(&id).map_err(no_random)?;
-        let NewKey {
-            agent,
-            subject,
-            scopes,
-            expires,
-        } = new;
+        let NewKey { agent, subject, scopes, expires } = new;
         let created = whole_seconds(now);
-        let key = Key {
-            id,
-            agent,
-            subject,
-            scopes,
-            digest,
-            created,
-            expires,
-            revoked: None,
-        };
+        let key = Key { id, agent, subject, scopes, digest, created, expires, revoked: None };
         file.keys.push(key.clone());
         Ok((key, secret))
     })
@@ -236,10 +219,7 @@ fn lock(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
         create_private_folder(folder)?;
     }
-    let file = private()
-        .create(true)
-        .truncate(false)
-        .open(beside(path, ".lock"))?;
+    let file = private().create(true).truncate(false).open(beside(path, ".lock"))?;
     file.lock()?;
     Ok(file)
 }
@@ -273,10 +253,7 @@ fn read_private(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     let read = file.take(MOST_BYTES + 1).read_to_string(&mut text)?;
     if read as u64 > MOST_BYTES {
-        return Err(io::Error::other(format!(
-            "is larger than {} MiB",
-            MOST_BYTES >> 20
-        )));
+        return Err(io::Error::other(format!("is larger than {} MiB", MOST_BYTES >> 20)));
     }
     Ok(text)
 }
@@ -322,10 +299,7 @@ fn private() -> OpenOptions {
 fn create_private_folder(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
 
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 #[cfg(not(unix))]
@@ -336,9 +310,7 @@ fn create_private_folder(folder: &Path) -> io::Result<()> {
 /// Makes a rename last through a power cut.
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
@@ -402,40 +374,22 @@ impl Entry {
         Ok(Key {
             id: named("id", &self.id)?,
             agent: named("agent", &self.agent)?,
-            subject: self
-                .subject
-                .as_deref()
-                .map(|text| named("subject", text))
-                .transpose()?,
-            scopes: self
-                .scopes
-                .as_ref()
-                .map(|all| all.iter().map(scope).collect())
-                .transpose()?,
+            subject: self.subject.as_deref().map(|text| named("subject", text)).transpose()?,
+            scopes: self.scopes.as_ref().map(|all| all.iter().map(scope).collect()).transpose()?,
             digest: named("sha256", &self.sha256)?,
             created: time("created", &self.created)?,
-            expires: self
-                .expires
-                .as_deref()
-                .map(|text| time("expires", text))
-                .transpose()?,
-            revoked: self
-                .revoked
-                .as_deref()
-                .map(|text| time("revoked", text))
-                .transpose()?,
+            expires: self.expires.as_deref().map(|text| time("expires", text)).transpose()?,
+            revoked: self.revoked.as_deref().map(|text| time("revoked", text)).transpose()?,
         })
     }
 }
 
 fn named<T: FromStr<Err = Malformed>>(field: &str, text: &str) -> Result<T, String> {
-    text.parse()
-        .map_err(|malformed| format!("`{field}`: {malformed}"))
+    text.parse().map_err(|malformed| format!("`{field}`: {malformed}"))
 }
 
 fn time(field: &str, text: &str) -> Result<Timestamp, String> {
-    text.parse()
-        .map_err(|_| format!("`{field}`: expected a time (RFC 3339)"))
+    text.parse().map_err(|_| format!("`{field}`: expected a time (RFC 3339)"))
 }
 
 #[cfg(test)]
@@ -470,12 +424,7 @@ mod tests {
     }
 
     fn key_for(agent: &str) -> NewKey {
-        NewKey {
-            agent: agent.parse().unwrap(),
-            subject: None,
-            scopes: None,
-            expires: None,
-        }
+        NewKey { agent: agent.parse().unwrap(), subject: None, scopes: None, expires: None }
     }
 
     fn ids(keys: &[Key]) -> Vec<&KeyId> {
@@ -490,10 +439,7 @@ mod tests {
         let new = NewKey {
             agent: "reporting".parse().unwrap(),
             subject: Some("zoë \"z\" o'neil".parse().unwrap()),
-            scopes: Some(vec![
-                "records:*".parse().unwrap(),
-                "crm.write".parse().unwrap(),
-            ]),
+            scopes: Some(vec!["records:*".parse().unwrap(), "crm.write".parse().unwrap()]),
             expires: Some(at("2027-01-01T00:00:00Z")),
         };
         let (first, secret) = create(&folder.keys(), new, at("2026-11-23T06:00:00.5Z")).unwrap();
@@ -517,23 +463,13 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_holds_no_keys() {
-        assert!(
-            KeyFile::load(&Folder::new().keys())
-                .unwrap()
-                .keys()
-                .is_empty()
-        );
+        assert!(KeyFile::load(&Folder::new().keys()).unwrap().keys().is_empty());
     }
 
     #[test]
     fn keys_are_revoked_one_by_one_or_by_agent_and_keep_their_first_time() {
         let folder = Folder::new();
-        let new = |agent| {
-            create(&folder.keys(), key_for(agent), at(NOW))
-                .unwrap()
-                .0
-                .id
-        };
+        let new = |agent| create(&folder.keys(), key_for(agent), at(NOW)).unwrap().0.id;
         let (first, second, other) = (new("a"), new("a"), new("b"));
         let (one, two) = (at("2026-12-01T00:00:00Z"), at("2026-12-02T00:00:00Z"));
 
@@ -545,15 +481,8 @@ mod tests {
         assert!(revoke(&folder.keys(), &unknown, two).unwrap().is_empty());
 
         let file = KeyFile::load(&folder.keys()).unwrap();
-        let times: Vec<_> = file
-            .keys()
-            .iter()
-            .map(|key| (&key.id, key.revoked))
-            .collect();
-        assert_eq!(
-            times,
-            [(&first, Some(one)), (&second, Some(two)), (&other, None)]
-        );
+        let times: Vec<_> = file.keys().iter().map(|key| (&key.id, key.revoked)).collect();
+        assert_eq!(times, [(&first, Some(one)), (&second, Some(two)), (&other, None)]);
     }
 
     #[test]
@@ -566,10 +495,7 @@ mod tests {
                 (0..5).map(new).collect::<Vec<_>>()
             };
             let writers: Vec<_> = (0..4).map(|_| scope.spawn(write)).collect();
-            writers
-                .into_iter()
-                .flat_map(|writer| writer.join().unwrap())
-                .collect()
+            writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
         });
         let file = KeyFile::load(&path).unwrap();
         let found: HashSet<_> = file.keys().iter().map(|key| key.id.clone()).collect();
@@ -622,18 +548,12 @@ mod tests {
         let good = entry("good", "a", digest, "");
         let short = &digest[..63];
         let cases = [
-            (
-                entry("x", "a", digest, ""),
-                "key number 2: `id`: 4 to 32 letters or digits",
-            ),
+            (entry("x", "a", digest, ""), "key number 2: `id`: 4 to 32 letters or digits"),
             (
                 entry("fine", "a b", digest, ""),
                 "key `fine`: `agent`: 1 to 64 letters, digits, `_`, `-` or `.`",
             ),
-            (
-                entry("fine", "a", short, ""),
-                "key `fine`: `sha256`: expected 64 hexadecimal digits",
-            ),
+            (entry("fine", "a", short, ""), "key `fine`: `sha256`: expected 64 hexadecimal digits"),
             (
                 entry("fine", "a", digest, "expires = 'soon'"),
                 "key `fine`: `expires`: expected a time (RFC 3339)",
@@ -643,14 +563,8 @@ mod tests {
                 entry("fine", "a", digest, "scope = ['*']"),
                 "line 12 is not what `bulkhead key` writes",
             ),
-            (
-                format!("[[key]]\nid = {digest}"),
-                "line 8 is not what `bulkhead key` writes",
-            ),
-            (
-                format!("[[key]]\nid = 'fine'\nscopes = '{digest}'"),
-                "line 9 is not what",
-            ),
+            (format!("[[key]]\nid = {digest}"), "line 8 is not what `bulkhead key` writes"),
+            (format!("[[key]]\nid = 'fine'\nscopes = '{digest}'"), "line 9 is not what"),
         ];
         for (second, expected) in cases {
             let what = KeyFile::parse(&format!("{good}{second}")).unwrap_err();
@@ -674,24 +588,14 @@ mod tests {
     fn a_full_file_takes_no_new_key_and_still_revokes() {
         let folder = Folder::new();
         let (key, _) = create(&folder.keys(), key_for("a"), at(NOW)).unwrap();
-        let file = KeyFile {
-            keys: vec![key.clone(); MOST_KEYS],
-        };
-        assert_eq!(
-            refuse_if_full(&file),
-            Err("holds 100000 keys already".to_owned())
-        );
-        let full = change(&folder.keys(), 10, |_| Ok(()))
-            .unwrap_err()
-            .to_string();
+        let file = KeyFile { keys: vec![key.clone(); MOST_KEYS] };
+        assert_eq!(refuse_if_full(&file), Err("holds 100000 keys already".to_owned()));
+        let full = change(&folder.keys(), 10, |_| Ok(())).unwrap_err().to_string();
         assert!(full.ends_with("keys.toml: is full"), "{full}");
 
         let before = fs::metadata(folder.keys()).unwrap().len();
         revoke(&folder.keys(), &Revoke::Key(key.id), Timestamp::MAX).unwrap();
         let grown = fs::metadata(folder.keys()).unwrap().len() - before;
-        assert!(
-            grown <= (MOST_BYTES - MOST_BYTES_WITH_NEW) / MOST_KEYS as u64,
-            "{grown}"
-        );
+        assert!(grown <= (MOST_BYTES - MOST_BYTES_WITH_NEW) / MOST_KEYS as u64, "{grown}");
     }
 }

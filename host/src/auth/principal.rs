@@ -75,9 +75,7 @@ impl Principal {
 
     /// Those of `wanted` that none of its scopes covers.
     pub(super) fn lacks<'s>(&self, wanted: &'s [Scope]) -> impl Iterator<Item = &'s Scope> {
-        wanted
-            .iter()
-            .filter(|wanted| !covers(&self.0.scopes, wanted))
+        wanted.iter().filter(|wanted| !covers(&self.0.scopes, wanted))
     }
 }
 

@@ -101,9 +101,7 @@ impl Builder {
             "installing the {TARGET} target (rustup target add {TARGET})"
         ));
         let failed = |why: String| {
-            BuildError(format!(
-                "the {TARGET} target is missing and could not be installed: {why}"
-            ))
+            BuildError(format!("the {TARGET} target is missing and could not be installed: {why}"))
         };
         let installed = Command::new("rustup")
             .args(["target", "add", TARGET])
@@ -112,9 +110,7 @@ impl Builder {
             .map_err(|error| failed(error.to_string()))?;
         match installed.status.success() {
             true => Ok(()),
-            false => Err(failed(
-                String::from_utf8_lossy(&installed.stderr).trim().to_owned(),
-            )),
+            false => Err(failed(String::from_utf8_lossy(&installed.stderr).trim().to_owned())),
         }
     }
 
@@ -174,11 +170,8 @@ impl Builder {
             text
         });
         let mut component = None;
-        for line in child
-            .stdout
-            .take()
-            .into_iter()
-            .flat_map(|stdout| BufReader::new(stdout).lines())
+        for line in
+            child.stdout.take().into_iter().flat_map(|stdout| BufReader::new(stdout).lines())
         {
             let Ok(line) = line else { break };
             let Ok(message) = serde_json::from_str::<CargoMessage>(&line) else {
@@ -187,10 +180,7 @@ impl Builder {
             if let Some(target) = &message.target {
                 progress.tell(&format!("building {name}: {}", target.name));
             }
-            let made = message
-                .filenames
-                .into_iter()
-                .rfind(|file| file.ends_with(".wasm"));
+            let made = message.filenames.into_iter().rfind(|file| file.ends_with(".wasm"));
             component = made.map(PathBuf::from).or(component);
         }
         let status = child.wait().map_err(failed)?;
@@ -200,10 +190,7 @@ impl Builder {
             _ if status.success() => Err(BuildError(format!(
                 "{name}: cargo made no .wasm; its Cargo.toml needs `[lib] crate-type = [\"cdylib\"]`"
             ))),
-            _ => Err(BuildError(format!(
-                "{name} does not build:\n{}",
-                errors_only(&spoken)
-            ))),
+            _ => Err(BuildError(format!("{name} does not build:\n{}", errors_only(&spoken)))),
         }
     }
 }
@@ -219,16 +206,8 @@ fn errors_only(spoken: &str) -> String {
         "Locking ",
         "Adding ",
     ];
-    let chatter = |line: &&str| {
-        progress
-            .iter()
-            .any(|word| line.trim_start().starts_with(word))
-    };
-    spoken
-        .lines()
-        .filter(|line| !chatter(line))
-        .collect::<Vec<_>>()
-        .join("\n")
+    let chatter = |line: &&str| progress.iter().any(|word| line.trim_start().starts_with(word));
+    spoken.lines().filter(|line| !chatter(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// The part of cargo's messages that is of use here.

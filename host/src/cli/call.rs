@@ -44,7 +44,7 @@ impl Call {
     pub(super) fn run(self, config: Config) -> Result<ExitCode, Failure> {
         let presented = Presented::Local(local_agent(&self.agent)?);
         let body = self.request()?;
-        shared::runtime()?.block_on(async {
+        shared::run(async {
             let host = shared::host(&config)?;
             shared::load_plugins(&host, &tell_refusal).await;
             let head = Head::without_headers(
@@ -55,7 +55,8 @@ impl Call {
             let request_id = head.request_id;
             let (progress, reports) = mpsc::channel(PROGRESS_QUEUE);
             let cancel = CancellationToken::new();
-            let answering = pipeline::answer(&host, head, Body::Read(body), progress, cancel.clone());
+            let answering =
+                pipeline::answer(&host, head, Body::Read(body), progress, cancel.clone());
             let reply = tokio::select! {
                 reply = printing_progress(answering, reports) => reply,
                 asked = lifecycle::asked_to_end() => {
@@ -77,10 +78,7 @@ impl Call {
 
     fn request(&self) -> Result<Bytes, Failure> {
         let arguments: &RawValue = serde_json::from_str(&self.arguments).map_err(|error| {
-            Failure::new(
-                failure::USAGE,
-                format!("the arguments are not JSON: {error}"),
-            )
+            Failure::new(failure::USAGE, format!("the arguments are not JSON: {error}"))
         })?;
         let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": self.tool, "arguments": arguments } });
         Ok(request.to_string().into())
@@ -90,11 +88,7 @@ impl Call {
     fn protocol_error(&self, host: &Host, error: &Error) -> Failure {
         let mut message = format!("{}: {}", error.code(), error.message());
         let snapshot = host.plugins.snapshot();
-        let names = snapshot
-            .catalog()
-            .tools()
-            .iter()
-            .map(|tool| tool.name.as_str());
+        let names = snapshot.catalog().tools().iter().map(|tool| tool.name.as_str());
         if let Some(meant) = crate::config::nearest(&self.tool, names) {
             message.push_str(&format!(" Did you mean `{meant}`?"));
         }
@@ -109,8 +103,7 @@ impl Call {
         }
         match &called.result {
             Ok(output) => {
-                let text = output.structured().map_or(result.get(), RawValue::get);
-                println!("{}", indented(text));
+                println!("{}", output.structured().map_or(result.get(), RawValue::get));
             }
             Err(error) => println!("{}: {}", error.code(), error.message()),
         }
@@ -152,22 +145,15 @@ async fn printing_progress(
 
 fn called(reply: Reply) -> Result<Called, Failure> {
     let refused = |error: &Error| {
-        Failure::new(
-            failure::DATA,
-            format!("{}: {}", error.code(), error.message()),
-        )
+        Failure::new(failure::DATA, format!("{}: {}", error.code(), error.message()))
     };
     match reply {
-        Reply::Answer {
-            answer: Answer::Called(called),
-            ..
-        } => Ok(called),
+        Reply::Answer { answer: Answer::Called(called), .. } => Ok(called),
         Reply::Gate(error) => Err(refused(&error)),
         Reply::Malformed(bad) => Err(refused(&bad.error)),
-        Reply::Accepted | Reply::Answer { .. } => Err(Failure::new(
-            failure::SOFTWARE,
-            "the call was answered as something else",
-        )),
+        Reply::Accepted | Reply::Answer { .. } => {
+            Err(Failure::new(failure::SOFTWARE, "the call was answered as something else"))
+        }
     }
 }
 
@@ -176,12 +162,6 @@ fn tell_refusal(change: &Change) {
         Change::Refused { .. } | Change::Contested { .. } => eprintln!("{change}"),
         Change::Loading { .. } | Change::Served { .. } | Change::Gone { .. } => {}
     }
-}
-
-fn indented(json: &str) -> String {
-    serde_json::from_str::<serde_json::Value>(json)
-        .and_then(|value| serde_json::to_string_pretty(&value))
-        .unwrap_or_else(|_| json.to_owned())
 }
 
 /// Digits in groups of three, as `12_345`.
@@ -207,12 +187,7 @@ mod tests {
 
     #[test]
     fn digits_are_grouped() {
-        for (fuel, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1_000"),
-            (12_345_678, "12_345_678"),
-        ] {
+        for (fuel, text) in [(0, "0"), (999, "999"), (1_000, "1_000"), (12_345_678, "12_345_678")] {
             assert_eq!(grouped(Fuel(fuel)), text);
         }
     }

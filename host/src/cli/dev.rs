@@ -29,7 +29,7 @@ const DEV_KEY: &str = "dev.key";
 const DEV_AGENT: &str = "dev";
 
 pub(super) fn run(config: Config) -> Result<ExitCode, Failure> {
-    shared::runtime()?.block_on(async {
+    shared::run(async {
         let listeners = Listeners::bind(&config).await?;
         let address = listeners.public_address()?;
         let sources = Sources::under(&config.plugins.dir);
@@ -49,14 +49,11 @@ pub(super) fn run(config: Config) -> Result<ExitCode, Failure> {
 
 /// Builds and loads what changes, for as long as it is polled.
 async fn follow(host: &Host, sources: &Sources) {
-    match plugins::watch(&sources.dir, is_source) {
-        Ok(mut changes) => loop {
-            changes.settled().await;
-            sources.build_changed().await;
-            host.plugins.refresh(&tell).await;
-        },
-        Err(error) => eprintln!("{error}; changes need a restart"),
-    }
+    let changed = async || {
+        sources.build_changed().await;
+        host.plugins.refresh(&tell).await;
+    };
+    plugins::follow(&sources.dir, is_source, changed).await;
 }
 
 fn tell(change: &Change) {
@@ -85,10 +82,7 @@ struct Sources {
 
 impl Sources {
     fn under(dir: &Path) -> Self {
-        Self {
-            dir: dir.to_path_buf(),
-            built: Mutex::default(),
-        }
+        Self { dir: dir.to_path_buf(), built: Mutex::default() }
     }
 
     /// Builds what changed since it was last built. What does not build is told, and
@@ -98,9 +92,7 @@ impl Sources {
             let out = self.dir.clone();
             let built = tokio::task::spawn_blocking(move || {
                 let builder = Builder::new();
-                builder
-                    .install_target(&source)
-                    .and_then(|()| builder.build(&source, &out))
+                builder.install_target(&source).and_then(|()| builder.build(&source, &out))
             });
             match built.await {
                 Ok(Ok(_)) => {}
@@ -113,9 +105,7 @@ impl Sources {
     fn changed(&self) -> Vec<PathBuf> {
         let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
         let present = self.present();
-        let changed = present
-            .iter()
-            .filter(|(source, at)| built.get(source) != Some(at));
+        let changed = present.iter().filter(|(source, at)| built.get(source) != Some(at));
         let changed = changed.map(|(source, _)| source.clone()).collect();
         *built = present.into_iter().collect();
         changed
@@ -166,12 +156,7 @@ fn dev_key(host: &Host, config: &Config) -> Result<Secret, Failure> {
     }
     let agent: AgentName = DEV_AGENT.parse().map_err(|error| failed(&error))?;
     let everything: Scope = "*".parse().map_err(|error| failed(&error))?;
-    let new = NewKey {
-        agent,
-        subject: None,
-        scopes: Some(vec![everything]),
-        expires: None,
-    };
+    let new = NewKey { agent, subject: None, scopes: Some(vec![everything]), expires: None };
     let (_, key) = auth::create(&config.auth.keys, new, now).map_err(|error| failed(&error))?;
     write_owner_only(&path, key.expose()).map_err(|error| failed(&error))?;
     Ok(key)
@@ -194,18 +179,12 @@ fn write_owner_only(path: &Path, text: &str) -> std::io::Result<()> {
 async fn introduce(host: &Host, config: &Config, address: SocketAddr, key: &Secret) {
     let url = format!("http://{address}/mcp");
     let snapshot = host.plugins.snapshot();
-    println!(
-        "\nBulkhead serves {} tools on {url}\n",
-        snapshot.catalog().tools().len()
-    );
+    println!("\nBulkhead serves {} tools on {url}\n", snapshot.catalog().tools().len());
     for summary in host.plugins.summaries().await {
         let quota = summary.per_call;
         println!("{} {}", summary.plugin, summary.version);
-        for tool in snapshot
-            .catalog()
-            .tools()
-            .iter()
-            .filter(|tool| tool.plugin.name == summary.plugin)
+        for tool in
+            snapshot.catalog().tools().iter().filter(|tool| tool.plugin.name == summary.plugin)
         {
             let first = tool.description.lines().next().unwrap_or_default();
             println!("  {:<20} {first}", tool.name.as_str());
@@ -224,15 +203,9 @@ async fn introduce(host: &Host, config: &Config, address: SocketAddr, key: &Secr
     if let Some(tool) = easiest(snapshot.catalog().tools()) {
         println!("Try it:\n\n{}\n", curl(&url, key, tool));
     }
-    println!(
-        "For an MCP client over HTTP:\n\n{:#}\n",
-        http_client(&url, key)
-    );
+    println!("For an MCP client over HTTP:\n\n{:#}\n", http_client(&url, key));
     println!("For one over stdio:\n\n{:#}\n", stdio_client(config));
-    println!(
-        "The folder {} is watched. Ctrl-C ends.",
-        config.plugins.dir.display()
-    );
+    println!("The folder {} is watched. Ctrl-C ends.", config.plugins.dir.display());
 }
 
 /// A tool that answers without arguments, for a first try; one that only reads, if
@@ -240,21 +213,14 @@ async fn introduce(host: &Host, config: &Config, address: SocketAddr, key: &Secr
 fn easiest(tools: &[Arc<Tool>]) -> Option<&Arc<Tool>> {
     let needs_nothing = |tool: &&Arc<Tool>| {
         serde_json::from_str::<Value>(tool.input_schema.get()).is_ok_and(|schema| {
-            schema
-                .get("required")
-                .and_then(Value::as_array)
-                .is_none_or(Vec::is_empty)
+            schema.get("required").and_then(Value::as_array).is_none_or(Vec::is_empty)
         })
     };
     let only_reads = |tool: &&Arc<Tool>| {
-        tool.annotations
-            .is_some_and(|annotations| annotations.read_only_hint == Some(true))
+        tool.annotations.is_some_and(|annotations| annotations.read_only_hint == Some(true))
     };
     let mut candidates = tools.iter().filter(needs_nothing);
-    candidates
-        .clone()
-        .find(only_reads)
-        .or_else(|| candidates.next())
+    candidates.clone().find(only_reads).or_else(|| candidates.next())
 }
 
 fn curl(url: &str, key: &Secret, tool: &Tool) -> String {

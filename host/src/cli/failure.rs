@@ -38,10 +38,7 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn new(code: Exit, message: impl fmt::Display) -> Self {
-        Self {
-            message: message.to_string(),
-            code,
-        }
+        Self { message: message.to_string(), code }
     }
 
     pub(super) fn code(&self) -> Exit {

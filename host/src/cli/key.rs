@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::failure::{self, Failure};
+use super::shared;
 use crate::auth::{self, KeyFile, NewKey, Revoke as Revoked};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -113,11 +114,7 @@ fn list(config: &Config, as_json: bool) -> Result<(), Failure> {
     let keys =
         KeyFile::load(&config.auth.keys).map_err(|error| Failure::new(failure::CONFIG, error))?;
     if as_json {
-        let keys: Vec<_> = keys
-            .keys()
-            .iter()
-            .map(|entry| shown(entry, config))
-            .collect();
+        let keys: Vec<_> = keys.keys().iter().map(|entry| shown(entry, config)).collect();
         println!("{}", serde_json::Value::from(keys));
         return Ok(());
     }
@@ -174,9 +171,13 @@ impl Revoke {
 }
 
 fn tell_server(config: &Config) -> Result<Confirmed, Failure> {
-    super::shared::runtime()?
-        .block_on(server::ask_to_reload_keys(&config.admin.socket))
-        .map_err(|error| Failure::new(failure::UNAVAILABLE, format!("the key file is changed, but the running server did not confirm it: {error}; restart the server to be sure")))
+    shared::run(async {
+        server::ask_to_reload_keys(&config.admin.socket).await.map_err(|error| {
+            let done = "the key file is changed, but the running server did not confirm it";
+            let next = "restart the server to be sure";
+            Failure::new(failure::UNAVAILABLE, format!("{done}: {error}; {next}"))
+        })
+    })
 }
 
 fn scopes(entry: &auth::Key, config: &Config) -> Vec<String> {

@@ -34,10 +34,7 @@ impl Listeners {
 
     /// Says where it listens, for people and for scripts that wait for it.
     pub(super) fn announce(&self) -> Result<(), Failure> {
-        let health = self
-            .health
-            .local_addr()
-            .map_err(|error| Failure::new(failure::IO, error))?;
+        let health = self.health.local_addr().map_err(|error| Failure::new(failure::IO, error))?;
         tracing::info!("listening on http://{}/mcp", self.public_address()?);
         tracing::info!("health on http://{health}");
         Ok(())
@@ -45,9 +42,7 @@ impl Listeners {
 
     /// Where clients connect to; differs from the configuration for port 0.
     pub(super) fn public_address(&self) -> Result<SocketAddr, Failure> {
-        self.public
-            .local_addr()
-            .map_err(|error| Failure::new(failure::IO, error))
+        self.public.local_addr().map_err(|error| Failure::new(failure::IO, error))
     }
 }
 
@@ -78,23 +73,11 @@ pub(super) async fn serve(
     let servers = TaskTracker::new();
     let admin = server::admin(&config.admin.socket, Arc::clone(host), stop_health.clone())
         .map_err(|error| {
-            Failure::new(
-                failure::IO,
-                format!("{}: {error}", config.admin.socket.display()),
-            )
+            Failure::new(failure::IO, format!("{}: {error}", config.admin.socket.display()))
         })?;
     servers.spawn(admin);
-    servers.spawn(server::health(
-        listeners.health,
-        Arc::clone(host),
-        stop_health.clone(),
-    ));
-    let public = server::public(
-        listeners.public,
-        Arc::clone(host),
-        &config.server,
-        stop.clone(),
-    );
+    servers.spawn(server::health(listeners.health, Arc::clone(host), stop_health.clone()));
+    let public = server::public(listeners.public, Arc::clone(host), &config.server, stop.clone());
     let public = servers.spawn(public);
 
     asked_to_end().await?;
@@ -136,14 +119,8 @@ pub(super) async fn while_following(
 /// Waits for the calls in flight, and cancels those that take too long.
 pub(super) async fn finish_calls(host: &Host, drain_timeout: Duration) {
     host.calls.close();
-    if tokio::time::timeout(drain_timeout, host.calls.wait())
-        .await
-        .is_err()
-    {
-        tracing::warn!(
-            calls = host.calls.len(),
-            "cancelled: not done within the drain timeout"
-        );
+    if tokio::time::timeout(drain_timeout, host.calls.wait()).await.is_err() {
+        tracing::warn!(calls = host.calls.len(), "cancelled: not done within the drain timeout");
         host.end_calls.cancel();
         let _ = tokio::time::timeout(LAST_RECORDS, host.calls.wait()).await;
     }

@@ -78,7 +78,7 @@ fn tools(inspection: &Inspection, bytes: &[u8]) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    let listed = shared::runtime()?.block_on(async {
+    let listed = shared::run(async {
         let cache = std::env::temp_dir().join(format!("bulkhead-{}", std::process::id()));
         let sandbox = Sandbox::new(&cache, Arc::new(SystemClock))
             .map_err(|error| Failure::new(failure::UNAVAILABLE, error))?;
@@ -97,10 +97,7 @@ fn tools(inspection: &Inspection, bytes: &[u8]) -> Result<(), Failure> {
             for tool in tools {
                 let first = tool.description.lines().next().unwrap_or_default();
                 let first = crate::sanitize::clean_line(first, 100);
-                println!(
-                    "  {:<24} {first}",
-                    crate::sanitize::clean_line(&tool.name, 64)
-                );
+                println!("  {:<24} {first}", crate::sanitize::clean_line(&tool.name, 64));
             }
         }
     }

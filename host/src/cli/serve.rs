@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
 use super::failure::{self, Failure};
 use super::lifecycle::{self, Listeners};
@@ -34,12 +35,8 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self, config: Config) -> Result<ExitCode, Failure> {
-        shared::runtime()?.block_on(async {
-            if self.stdio {
-                over_stdio(&config).await
-            } else {
-                over_http(&config).await
-            }
+        shared::run(async {
+            if self.stdio { over_stdio(&config).await } else { over_http(&config).await }
         })?;
         Ok(ExitCode::SUCCESS)
     }
@@ -61,11 +58,18 @@ async fn over_stdio(config: &Config) -> Result<(), Failure> {
     shared::load_plugins(&host, &shared::log_change).await;
     let presented = presented()?;
     let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
+    let stop = CancellationToken::new();
+    let max_line = config.server.max_body;
+    let serving = server::serve_stdio(&host, input, output, presented, max_line, stop.clone());
     let serving = async {
+        let mut serving = std::pin::pin!(serving);
         tokio::select! {
-            () = server::serve_stdio(&host, input, output, presented) => Ok(()),
-            asked = lifecycle::asked_to_end() => asked,
+            () = &mut serving => return Ok(()),
+            asked = lifecycle::asked_to_end() => asked?,
         }
+        stop.cancel();
+        let _ = tokio::time::timeout(config.server.drain_timeout, serving).await;
+        Ok(())
     };
     lifecycle::while_following(follow_folder(&host), serving).await?;
     lifecycle::finish_calls(&host, config.server.drain_timeout).await;
@@ -86,24 +90,17 @@ fn presented() -> Result<Presented, Failure> {
 
 pub(super) fn local_agent(name: &str) -> Result<AgentName, Failure> {
     name.parse().map_err(|rule| {
-        Failure::new(
-            failure::USAGE,
-            format!("`{name}` is no agent: a name is {rule}"),
-        )
+        Failure::new(failure::USAGE, format!("`{name}` is no agent: a name is {rule}"))
     })
 }
 
 /// Serves what changes in the folder, from the next call on.
 async fn follow_folder(host: &Host) {
-    let relevant = |path: &Path| {
-        path.extension()
-            .is_some_and(|ending| ending == "wasm" || ending == "toml")
-    };
-    match plugins::watch(host.plugins.dir(), relevant) {
-        Ok(mut changes) => loop {
-            changes.settled().await;
-            host.plugins.refresh(&shared::log_change).await;
-        },
-        Err(error) => tracing::warn!("{error}; what is served changes only with a restart"),
-    }
+    let refresh = async || host.plugins.refresh(&shared::log_change).await;
+    plugins::follow(host.plugins.dir(), is_served, refresh).await;
+}
+
+/// Whether a path is a component, or says something about one.
+fn is_served(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "wasm" || ending == "toml")
 }

@@ -5,8 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::runtime::Runtime;
-
 use super::failure::{self, Failure};
 use super::progress::Progress;
 use crate::boot::{self, BootError};
@@ -21,19 +19,21 @@ pub(super) fn load_config(path: Option<&Path>) -> Result<Config, Failure> {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
     Config::load(path, std::env::vars_os().filter_map(readable)).map_err(|problems| {
-        Failure::new(
-            failure::CONFIG,
-            format!("the configuration has problems\n{problems}"),
-        )
+        Failure::new(failure::CONFIG, format!("the configuration has problems\n{problems}"))
     })
 }
 
-/// The runtime that everything but computing guests runs on.
-pub(super) fn runtime() -> Result<Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
+/// Runs a command to its end, on the runtime that everything but computing guests
+/// runs on.
+pub(super) fn run<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(failure::UNAVAILABLE, error))
+        .map_err(|error| Failure::new(failure::UNAVAILABLE, error))?;
+    let result = runtime.block_on(command);
+    // Not waited for: a read of standard input ends when somebody types.
+    runtime.shutdown_background();
+    result
 }
 
 /// Starts the log, and makes the host of a configuration.

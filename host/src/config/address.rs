@@ -11,9 +11,7 @@ use super::walk::{Wrong, text};
 
 /// `IP:PORT`.
 pub(super) fn socket_address(node: &Node) -> Result<SocketAddr, Wrong> {
-    text(node)?
-        .parse()
-        .map_err(|_| Wrong::new("expected `IP:PORT`, as `127.0.0.1:8080`"))
+    text(node)?.parse().map_err(|_| Wrong::new("expected `IP:PORT`, as `127.0.0.1:8080`"))
 }
 
 /// An absolute `http` or `https` URL without a fragment or a user, as written
@@ -25,10 +23,8 @@ pub(super) fn public_url(node: &Node) -> Result<String, Wrong> {
         )
     };
     let url = text(node)?;
-    let after_scheme = url
-        .strip_prefix("https://")
-        .or_else(|| url.strip_prefix("http://"))
-        .ok_or_else(wrong)?;
+    let after_scheme =
+        url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).ok_or_else(wrong)?;
     let authority = after_scheme.split(['/', '?']).next().unwrap_or_default();
     let in_url =
         |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=%".contains(&byte);
@@ -54,10 +50,7 @@ pub(super) fn origin(node: &Node) -> Result<String, Wrong> {
         "https" => ":443",
         _ => return Ok(origin),
     };
-    Ok(origin
-        .strip_suffix(default_port)
-        .unwrap_or(&origin)
-        .to_owned())
+    Ok(origin.strip_suffix(default_port).unwrap_or(&origin).to_owned())
 }
 
 /// `HOST` or `HOST:PORT`, in lower case.
@@ -66,9 +59,7 @@ pub(super) fn host(node: &Node) -> Result<String, Wrong> {
     if is_authority(&host) {
         Ok(host)
     } else {
-        Err(Wrong::new(
-            "expected a host, as `tools.example.com` or `10.0.0.5:8080`",
-        ))
+        Err(Wrong::new("expected a host, as `tools.example.com` or `10.0.0.5:8080`"))
     }
 }
 
@@ -80,10 +71,7 @@ fn is_authority(text: &str) -> bool {
         None => {
             let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
             let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-            (
-                (1..=253).contains(&name.len()) && name.bytes().all(in_name),
-                port,
-            )
+            ((1..=253).contains(&name.len()) && name.bytes().all(in_name), port)
         }
     };
     is_host && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
@@ -99,11 +87,7 @@ mod tests {
     use crate::config::document::{Place, Value};
 
     fn node(text: &str) -> Node {
-        Node {
-            place: Place::Byte(0),
-            value: Value::Text(text.to_owned()),
-            raw: None,
-        }
+        Node { place: Place::Byte(0), value: Value::Text(text.to_owned()), raw: None }
     }
 
     #[test]
@@ -149,15 +133,9 @@ mod tests {
         ] {
             assert_eq!(origin(&node(written)).ok().as_deref(), Some(spelled));
         }
-        for bad in [
-            "",
-            "*",
-            "null",
-            "https://a.example/",
-            "a.example",
-            "://a",
-            "https://*.a.example",
-        ] {
+        for bad in
+            ["", "*", "null", "https://a.example/", "a.example", "://a", "https://*.a.example"]
+        {
             assert!(origin(&node(bad)).is_err(), "{bad}");
         }
     }
@@ -171,17 +149,7 @@ mod tests {
         ] {
             assert_eq!(host(&node(written)).ok().as_deref(), Some(spelled));
         }
-        for bad in [
-            "",
-            "*",
-            "https://a",
-            "a/b",
-            "a:0",
-            "a:",
-            "::1",
-            "[::1",
-            "a:+1",
-        ] {
+        for bad in ["", "*", "https://a", "a/b", "a:0", "a:", "::1", "[::1", "a:+1"] {
             assert!(host(&node(bad)).is_err(), "{bad}");
         }
     }

@@ -36,15 +36,11 @@ fn scopes(section: &mut Section<'_>) -> Vec<Scope> {
 impl Agent {
     fn read(section: &mut Section<'_>, roles: &Roles, defaults: PerAgent) -> Self {
         let mut all: BTreeSet<Scope> = scopes(section).into_iter().collect();
-        let of_roles = section
-            .list("roles", |node| role(node, roles))
-            .unwrap_or_default();
+        let of_roles = section.list("roles", |node| role(node, roles)).unwrap_or_default();
         all.extend(of_roles.into_iter().flatten().cloned());
         Self {
             scopes: all.into_iter().collect(),
-            per_agent: section
-                .table("per_agent", PerAgentPatch::read)
-                .over(defaults),
+            per_agent: section.table("per_agent", PerAgentPatch::read).over(defaults),
         }
     }
 }

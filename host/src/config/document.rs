@@ -83,15 +83,9 @@ pub(super) fn parse(text: &str, longest: ByteCount, sink: &mut Sink) -> Table {
 /// Reads an environment variable's value: as TOML, or as a string when it is not.
 pub(super) fn parse_variable(name: &Arc<str>, text: &str) -> Node {
     let place = Place::Variable(Arc::clone(name));
-    let value = DeValue::parse(text).map_or_else(
-        |_| Value::Text(text.to_owned()),
-        |value| from_value(value.get_ref()),
-    );
-    let mut node = Node {
-        place: place.clone(),
-        value,
-        raw: Some(text.into()),
-    };
+    let value = DeValue::parse(text)
+        .map_or_else(|_| Value::Text(text.to_owned()), |value| from_value(value.get_ref()));
+    let mut node = Node { place: place.clone(), value, raw: Some(text.into()) };
     move_to(&mut node, &place);
     node
 }
@@ -112,20 +106,13 @@ fn move_to(node: &mut Node, place: &Place) {
 fn from_table(table: &DeTable<'_>) -> Table {
     let entry = |(key, value): (&toml::Spanned<_>, &toml::Spanned<_>)| {
         let key_text: &toml::de::DeString<'_> = key.get_ref();
-        (
-            key_text.to_string(),
-            (Place::Byte(key.span().start), from_spanned(value)),
-        )
+        (key_text.to_string(), (Place::Byte(key.span().start), from_spanned(value)))
     };
     Table(table.iter().map(entry).collect())
 }
 
 fn from_spanned(value: &toml::Spanned<DeValue<'_>>) -> Node {
-    Node {
-        place: Place::Byte(value.span().start),
-        value: from_value(value.get_ref()),
-        raw: None,
-    }
+    Node { place: Place::Byte(value.span().start), value: from_value(value.get_ref()), raw: None }
 }
 
 fn from_value(value: &DeValue<'_>) -> Value {
@@ -141,10 +128,6 @@ fn from_value(value: &DeValue<'_>) -> Value {
 }
 
 fn integer(number: &DeInteger<'_>) -> i64 {
-    let saturated = if number.as_str().starts_with('-') {
-        i64::MIN
-    } else {
-        i64::MAX
-    };
+    let saturated = if number.as_str().starts_with('-') { i64::MIN } else { i64::MAX };
     i64::from_str_radix(number.as_str(), number.radix()).unwrap_or(saturated)
 }

@@ -66,13 +66,7 @@ impl Manifest {
         let description = root.get("description", |node| line(node, 1_024));
         let wants = root.table("wants", Wants::read);
         let suggests = root.table("suggests", PerCallPatch::read);
-        Some(Self {
-            name: name?,
-            version: version?,
-            description,
-            wants,
-            suggests,
-        })
+        Some(Self { name: name?, version: version?, description, wants, suggests })
     }
 }
 
@@ -102,9 +96,7 @@ impl Wants {
 }
 
 fn wanted(section: &mut Section<'_>, key: &'static str) -> Vec<String> {
-    let wanted = section
-        .list(key, |node| line(node, 256))
-        .unwrap_or_default();
+    let wanted = section.list(key, |node| line(node, 256)).unwrap_or_default();
     if wanted.len() > 64 {
         section.refuse(key, "at most 64 entries");
     }
@@ -114,9 +106,7 @@ fn wanted(section: &mut Section<'_>, key: &'static str) -> Vec<String> {
 fn version(node: &Node) -> Result<String, Wrong> {
     let version = line(node, 64)?;
     if version.is_empty() || !version.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Wrong::new(
-            "a version has 1 to 64 printable ASCII characters, as `1.2.0`",
-        ));
+        return Err(Wrong::new("a version has 1 to 64 printable ASCII characters, as `1.2.0`"));
     }
     Ok(version)
 }
@@ -156,10 +146,7 @@ mod tests {
         .unwrap();
         assert_eq!(manifest.name.as_str(), "wc");
         assert_eq!(manifest.version, "1.2.0");
-        assert_eq!(
-            manifest.description.as_deref(),
-            Some("Counts lines, words and bytes.")
-        );
+        assert_eq!(manifest.description.as_deref(), Some("Counts lines, words and bytes."));
         assert_eq!(manifest.wants.http, ["GET https://api.example.com/*"]);
         assert_eq!(manifest.wants.secrets, ["CRM_TOKEN"]);
         assert_eq!(manifest.suggests.fuel, Some(Fuel(20_000_000)));
@@ -180,11 +167,7 @@ mod tests {
             ),
         ];
         for (text, expected) in cases {
-            assert_eq!(
-                Manifest::parse("m", text).unwrap_err().to_string(),
-                expected,
-                "{text}"
-            );
+            assert_eq!(Manifest::parse("m", text).unwrap_err().to_string(), expected, "{text}");
         }
         let cases = [
             (
@@ -192,23 +175,13 @@ mod tests {
                 "m:3:15: `description`: control characters are not allowed",
             ),
             ("[grant]", "m:3:2: unknown key `grant`"),
-            (
-                "[[command]]",
-                "m:3:3: `command` is not served by this version",
-            ),
-            (
-                "[wants]\nhttp = [1]",
-                "m:4:9: `wants.http`: expected a string, found a whole number",
-            ),
+            ("[[command]]", "m:3:3: `command` is not served by this version"),
+            ("[wants]\nhttp = [1]", "m:4:9: `wants.http`: expected a string, found a whole number"),
             (&many, "m:3:13: `wants.env`: at most 64 entries"),
         ];
         for (text, expected) in cases {
             let text = format!("name = \"a\"\nversion = \"1\"\n{text}");
-            assert_eq!(
-                Manifest::parse("m", &text).unwrap_err().to_string(),
-                expected,
-                "{text}"
-            );
+            assert_eq!(Manifest::parse("m", &text).unwrap_err().to_string(), expected, "{text}");
         }
     }
 

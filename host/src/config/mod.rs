@@ -112,17 +112,14 @@ impl Config {
         let mut sink = Sink::new(file, text);
         let mut table = document::parse(text, LONGEST, &mut sink);
         overrides::apply(&mut table, variables, &mut sink);
-        let config = walk::root(&table, &mut sink, |root| {
-            Self::read(root, base, &state_folder)
-        });
+        let config = walk::root(&table, &mut sink, |root| Self::read(root, base, &state_folder));
         sink.finish(config)
     }
 
     fn read(root: &mut Section<'_>, base: &Path, state_folder: &str) -> Self {
         let state = root.table("state", |section| State::read(section, base, state_folder));
-        let per_agent = root
-            .table("per_agent", PerAgentPatch::read)
-            .over(PerAgent::over_all_tools());
+        let per_agent =
+            root.table("per_agent", PerAgentPatch::read).over(PerAgent::over_all_tools());
         Self {
             server: root.table("server", Server::read),
             health: root.table("health", Health::read),
@@ -130,12 +127,8 @@ impl Config {
             plugins: root.table("plugins", |section| Plugins::read(section, base)),
             auth: root.table("auth", |section| Auth::read(section, &state)),
             agents: agents::read(root, per_agent),
-            per_call: root
-                .table("per_call", PerCallPatch::read)
-                .over(PerCall::default()),
-            per_plugin: root
-                .table("per_plugin", PerPluginPatch::read)
-                .over(PerPlugin::default()),
+            per_call: root.table("per_call", PerCallPatch::read).over(PerCall::default()),
+            per_plugin: root.table("per_plugin", PerPluginPatch::read).over(PerPlugin::default()),
             per_agent,
             audit: root.table("audit", |section| Audit::read(section, &state)),
             telemetry: root.table("telemetry", Telemetry::read),
@@ -148,18 +141,13 @@ impl Config {
 fn state_folder(variables: &[(String, String)]) -> String {
     let named = variables.iter().find(|(name, _)| name == STATE_DIRECTORY);
     let first = named.and_then(|(_, folders)| folders.split(':').next());
-    first
-        .filter(|folder| !folder.is_empty())
-        .unwrap_or(".bulkhead")
-        .to_owned()
+    first.filter(|folder| !folder.is_empty()).unwrap_or(".bulkhead").to_owned()
 }
 
 /// Reads a file up to one byte more than [`LONGEST`], which the parser refuses.
 fn read_bounded(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    File::open(path)?
-        .take(LONGEST.0 + 1)
-        .read_to_string(&mut text)?;
+    File::open(path)?.take(LONGEST.0 + 1).read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -175,9 +163,7 @@ mod tests {
     use crate::names::{Fuel, Rate, Scope};
 
     fn variables(all: &[(&str, &str)]) -> Vec<(String, String)> {
-        all.iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
+        all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     fn parse(text: &str, all: &[(&str, &str)]) -> Result<Config, Problems> {
@@ -189,14 +175,9 @@ mod tests {
     }
 
     fn limit(cells: u32, seconds: u64, burst: u32) -> Option<RateLimit> {
-        let rate = Rate {
-            cells: NonZeroU32::new(cells).unwrap(),
-            per: Duration::from_secs(seconds),
-        };
-        Some(RateLimit {
-            rate,
-            burst: NonZeroU32::new(burst).unwrap(),
-        })
+        let rate =
+            Rate { cells: NonZeroU32::new(cells).unwrap(), per: Duration::from_secs(seconds) };
+        Some(RateLimit { rate, burst: NonZeroU32::new(burst).unwrap() })
     }
 
     #[test]
@@ -210,13 +191,7 @@ mod tests {
         assert_eq!(config.plugins.dir, Path::new("plugins"));
         assert_eq!(config.per_call, PerCall::default());
         assert_eq!(config.per_plugin, PerPlugin::default());
-        assert_eq!(
-            config.per_agent,
-            PerAgent {
-                rate: limit(600, 60, 60),
-                concurrency: Some(32)
-            }
-        );
+        assert_eq!(config.per_agent, PerAgent { rate: limit(600, 60, 60), concurrency: Some(32) });
         assert_eq!(config.telemetry.log, LevelFilter::INFO);
         assert!(config.agents.is_empty());
     }
@@ -287,10 +262,7 @@ mod tests {
         assert_eq!(config.admin.socket, Path::new("/run/bulkhead.sock"));
         assert_eq!(config.state.dir, Path::new("/etc/bulkhead/state"));
         assert_eq!(config.plugins.dir, Path::new("/srv/plugins"));
-        assert_eq!(
-            config.auth.keys,
-            Path::new("/etc/bulkhead/state/secret/keys.toml")
-        );
+        assert_eq!(config.auth.keys, Path::new("/etc/bulkhead/state/secret/keys.toml"));
         assert_eq!(
             config.per_call,
             PerCall {
@@ -311,17 +283,8 @@ mod tests {
                 rate: limit(5, 1, 1),
             }
         );
-        assert_eq!(
-            config.per_agent,
-            PerAgent {
-                rate: limit(90, 3_600, 3),
-                concurrency: Some(2)
-            }
-        );
-        assert_eq!(
-            config.audit.path,
-            Path::new("/etc/bulkhead/state/log/audit.jsonl")
-        );
+        assert_eq!(config.per_agent, PerAgent { rate: limit(90, 3_600, 3), concurrency: Some(2) });
+        assert_eq!(config.audit.path, Path::new("/etc/bulkhead/state/log/audit.jsonl"));
         assert_eq!(config.audit.on_failure, OnFailure::Continue);
         assert_eq!(config.telemetry.log, LevelFilter::DEBUG);
     }
@@ -345,48 +308,25 @@ mod tests {
         .unwrap();
         let reporting = &config.agents["reporting"];
         let scopes: Vec<_> = reporting.scopes.iter().map(Scope::as_str).collect();
-        assert_eq!(
-            scopes,
-            [
-                "crm.read",
-                "records:get_record",
-                "records:put_record",
-                "text:*"
-            ]
-        );
+        assert_eq!(scopes, ["crm.read", "records:get_record", "records:put_record", "text:*"]);
         assert_eq!(
             reporting.per_agent,
-            PerAgent {
-                rate: limit(120, 60, 12),
-                concurrency: Some(32)
-            }
+            PerAgent { rate: limit(120, 60, 12), concurrency: Some(32) }
         );
-        let idle = Agent {
-            scopes: Vec::new(),
-            per_agent: config.per_agent,
-        };
+        let idle = Agent { scopes: Vec::new(), per_agent: config.per_agent };
         assert_eq!(config.agents["idle"], idle);
     }
 
     #[test]
     fn each_kind_of_problem_says_where_and_what() {
         let cases = [
-            (
-                "[servre]",
-                "b.toml:1:2: unknown key `servre`; did you mean `server`?",
-            ),
+            ("[servre]", "b.toml:1:2: unknown key `servre`; did you mean `server`?"),
             (
                 "[server]\nlisen = 1",
                 "b.toml:2:1: unknown key `server.lisen`; did you mean `listen`?",
             ),
-            (
-                "[server]\ncompletely_else = 1",
-                "b.toml:2:1: unknown key `server.completely_else`",
-            ),
-            (
-                "server = 5",
-                "b.toml:1:10: `server`: expected a table, found a whole number",
-            ),
+            ("[server]\ncompletely_else = 1", "b.toml:2:1: unknown key `server.completely_else`"),
+            ("server = 5", "b.toml:1:10: `server`: expected a table, found a whole number"),
             (
                 "[server]\nlisten = \"localhost:80\"",
                 "b.toml:2:10: `server.listen`: expected `IP:PORT`, as `127.0.0.1:8080`",
@@ -416,10 +356,7 @@ mod tests {
                 "b.toml:2:41: `server.allowed_origins`: expected an origin, as \
                  `https://app.example.com`, without a path",
             ),
-            (
-                "[per_call]\nfuel = \"1\"",
-                "b.toml:2:8: `per_call.fuel`: must be 1k to 1T",
-            ),
+            ("[per_call]\nfuel = \"1\"", "b.toml:2:8: `per_call.fuel`: must be 1k to 1T"),
             (
                 "[per_call]\ndeadline = 5",
                 "b.toml:2:12: `per_call.deadline`: a time is a whole number with ms, s, min, h \
@@ -447,10 +384,7 @@ mod tests {
                 "b.toml:2:14: `audit.on_failure`: expected `refuse` or `continue`, found \
                  `refused`; did you mean `refuse`?",
             ),
-            (
-                "[admin]\nsocket = \"\"",
-                "b.toml:2:10: `admin.socket`: a path cannot be empty",
-            ),
+            ("[admin]\nsocket = \"\"", "b.toml:2:10: `admin.socket`: a path cannot be empty"),
             (
                 "[[auth.issuers]]\nissuer = \"https://idp.example.com\"",
                 "b.toml:1:8: `auth.issuers` is not served by this version",
@@ -551,10 +485,7 @@ mod tests {
         assert_eq!(config.health.listen.to_string(), "0.0.0.0:3");
         assert_eq!(config.audit.path, Path::new("/etc/bulkhead/.bulkhead/8"));
         assert_eq!(config.per_call.fuel, Fuel(1_000));
-        assert_eq!(
-            config.agents["Billing"].scopes,
-            ["crm.write".parse().unwrap()]
-        );
+        assert_eq!(config.agents["Billing"].scopes, ["crm.write".parse().unwrap()]);
         assert_eq!(config.agents["other"].per_agent.rate, limit(1, 1, 1));
     }
 
@@ -575,19 +506,11 @@ mod tests {
                  `server.max_connections`: must be 1 to 1000000"
                     .to_owned(),
             ),
-            (
-                "BULKHEAD__SERVER",
-                "on",
-                "`server`: expected a table, found a string".to_owned(),
-            ),
+            ("BULKHEAD__SERVER", "on", "`server`: expected a table, found a string".to_owned()),
             ("BULKHEAD__SERVER__", "1", form.to_owned()),
             ("BULKHEAD__", "1", form.to_owned()),
             ("BULKHEAD__A__B__C__D__E__F__G__H__I", "1", form.to_owned()),
-            (
-                "BULKHEAD__TEXT__LOG",
-                "1",
-                "`text` is not a table".to_owned(),
-            ),
+            ("BULKHEAD__TEXT__LOG", "1", "`text` is not a table".to_owned()),
             (
                 "BULKHEAD__SERVER__MAX_CONNECTIONS",
                 "many",
@@ -595,11 +518,7 @@ mod tests {
             ),
         ];
         for (name, value, expected) in cases {
-            let text = if name.contains("TEXT") {
-                "text = 1"
-            } else {
-                ""
-            };
+            let text = if name.contains("TEXT") { "text = 1" } else { "" };
             let listed = problems(text, &[(name, value)]);
             assert!(listed.ends_with(&format!("{name}: {expected}")), "{listed}");
         }
@@ -611,25 +530,16 @@ mod tests {
         let overridden = ("BULKHEAD__STATE__DIR", "/tmp/c");
         let dir = |text, all: &[_]| parse(text, all).unwrap().state.dir;
         assert_eq!(dir("", &[systemd]), Path::new("/var/lib/a"));
-        assert_eq!(
-            dir("", &[("STATE_DIRECTORY", "")]),
-            Path::new("/etc/bulkhead/.bulkhead")
-        );
+        assert_eq!(dir("", &[("STATE_DIRECTORY", "")]), Path::new("/etc/bulkhead/.bulkhead"));
         assert_eq!(dir("state.dir = '/srv'", &[systemd]), Path::new("/srv"));
-        assert_eq!(
-            dir("state.dir = '/srv'", &[systemd, overridden]),
-            Path::new("/tmp/c")
-        );
+        assert_eq!(dir("state.dir = '/srv'", &[systemd, overridden]), Path::new("/tmp/c"));
     }
 
     #[test]
     fn a_file_that_cannot_be_read_is_a_problem() {
         let path = Path::new("/nonexistent/bulkhead.toml");
         let listed = Config::load(Some(path), []).unwrap_err().to_string();
-        assert!(
-            listed.starts_with("/nonexistent/bulkhead.toml:1:1: cannot be read: "),
-            "{listed}"
-        );
+        assert!(listed.starts_with("/nonexistent/bulkhead.toml:1:1: cannot be read: "), "{listed}");
     }
 
     proptest! {

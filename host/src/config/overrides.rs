@@ -21,10 +21,8 @@ pub(super) fn apply(
     variables: impl IntoIterator<Item = (String, String)>,
     sink: &mut Sink,
 ) {
-    let mut ours: Vec<_> = variables
-        .into_iter()
-        .filter(|(name, _)| name.starts_with(PREFIX))
-        .collect();
+    let mut ours: Vec<_> =
+        variables.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
     ours.sort();
     for (name, value) in ours {
         let levels = levels(name.strip_prefix(PREFIX).unwrap_or_default());
@@ -49,11 +47,7 @@ fn are_a_key(levels: &[String]) -> bool {
 fn levels(key: &str) -> Vec<String> {
     let level = |level: &str| {
         let is_name = level.bytes().any(|byte| byte.is_ascii_lowercase());
-        if is_name {
-            level.to_owned()
-        } else {
-            level.to_ascii_lowercase()
-        }
+        if is_name { level.to_owned() } else { level.to_ascii_lowercase() }
     };
     key.split("__").map(level).collect()
 }
@@ -67,14 +61,7 @@ fn insert(table: &mut Table, above: &[String], key: &str, node: Node, sink: &mut
     let place = node.place.clone();
     let (_, inner) = table.0.entry(next.clone()).or_insert_with(|| {
         let value = Value::Table(Table::default());
-        (
-            place.clone(),
-            Node {
-                place: place.clone(),
-                value,
-                raw: None,
-            },
-        )
+        (place.clone(), Node { place: place.clone(), value, raw: None })
     });
     if let Value::Table(inner) = &mut inner.value {
         insert(inner, below, key, node, sink);

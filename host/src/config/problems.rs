@@ -51,11 +51,7 @@ impl fmt::Display for Problems {
             let line_end = if at == 0 { "" } else { "\n" };
             write!(f, "{line_end}{problem}")?;
         }
-        if self.more {
-            f.write_str("\nThere is more than these.")
-        } else {
-            Ok(())
-        }
+        if self.more { f.write_str("\nThere is more than these.") } else { Ok(()) }
     }
 }
 
@@ -112,12 +108,7 @@ impl Sink {
         let position = position(&self.text, at);
         self.broken.push(position.line);
         let source = Arc::clone(&self.source);
-        self.list.push(Problem {
-            source,
-            position: Some(position),
-            message,
-            help: None,
-        });
+        self.list.push(Problem { source, position: Some(position), message, help: None });
     }
 
     /// Adds what is wrong at `place`, unless its line is not TOML to begin with:
@@ -131,12 +122,7 @@ impl Sink {
             Place::Byte(at) => (Arc::clone(&self.source), Some(position(&self.text, *at))),
         };
         if position.is_none_or(|position| !self.broken.contains(&position.line)) {
-            self.list.push(Problem {
-                source,
-                position,
-                message,
-                help,
-            });
+            self.list.push(Problem { source, position, message, help });
         }
     }
 
@@ -148,26 +134,15 @@ impl Sink {
 
     /// `value`, if nothing was wrong.
     pub(super) fn finish<T>(self, value: T) -> Result<T, Problems> {
-        if self.list.is_empty() {
-            Ok(value)
-        } else {
-            Err(self.into_problems())
-        }
+        if self.list.is_empty() { Ok(value) } else { Err(self.into_problems()) }
     }
 
     /// What was wrong; at least one problem was reported.
     pub(super) fn into_problems(mut self) -> Problems {
         self.list.sort_by_key(|problem| {
-            (
-                problem.position.is_none(),
-                problem.position,
-                Arc::clone(&problem.source),
-            )
+            (problem.position.is_none(), problem.position, Arc::clone(&problem.source))
         });
-        Problems {
-            list: self.list,
-            more: self.seen > MOST,
-        }
+        Problems { list: self.list, more: self.seen > MOST }
     }
 }
 
@@ -226,10 +201,7 @@ mod tests {
     #[test]
     fn what_is_shown_is_one_short_printable_line() {
         assert_eq!(shown("it's \"x\""), "it's \"x\"");
-        assert_eq!(
-            shown("a\nb\u{1b}[0m\u{202e}\u{200b}"),
-            "a\\nb\\u{1b}[0m\\u{202e}\\u{200b}"
-        );
+        assert_eq!(shown("a\nb\u{1b}[0m\u{202e}\u{200b}"), "a\\nb\\u{1b}[0m\\u{202e}\\u{200b}");
         assert_eq!(shown(&"x".repeat(65)), format!("{}…", "x".repeat(64)));
     }
 

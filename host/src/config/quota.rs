@@ -73,21 +73,11 @@ const HOST_CALLS: RangeInclusive<u32> = 0..=1_000_000;
 impl PerCallPatch {
     /// What was written, key by key, as it is written.
     pub fn written(&self) -> Vec<(&'static str, String)> {
-        let Self {
-            fuel,
-            memory,
-            deadline,
-            max_input,
-            max_output,
-            host_calls,
-        } = self;
+        let Self { fuel, memory, deadline, max_input, max_output, host_calls } = self;
         [
             ("fuel", fuel.map(|fuel| fuel.to_string())),
             ("memory", memory.map(|memory| memory.to_string())),
-            (
-                "deadline",
-                deadline.map(|deadline| format!("{}ms", deadline.as_millis())),
-            ),
+            ("deadline", deadline.map(|deadline| format!("{}ms", deadline.as_millis()))),
             ("max_input", max_input.map(|input| input.to_string())),
             ("max_output", max_output.map(|output| output.to_string())),
             ("host_calls", host_calls.map(|calls| calls.to_string())),
@@ -141,10 +131,7 @@ impl RateLimit {
     /// A rate with its default burst.
     pub fn new(rate: Rate) -> Self {
         let burst = (rate.cells.get() / 10).clamp(*BURST.start(), *BURST.end());
-        Self {
-            rate,
-            burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN),
-        }
+        Self { rate, burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN) }
     }
 }
 
@@ -156,10 +143,7 @@ fn rate_limit(section: &mut Section<'_>) -> Option<RateLimit> {
         section.refuse("burst", "a burst needs a `rate` beside it");
     }
     let limit = RateLimit::new(section.get("rate", rate)?);
-    Some(RateLimit {
-        burst: burst.unwrap_or(limit.burst),
-        ..limit
-    })
+    Some(RateLimit { burst: burst.unwrap_or(limit.burst), ..limit })
 }
 
 /// What all calls of a plugin, or of a tool, may spend together.
@@ -177,12 +161,7 @@ pub struct PerPlugin {
 
 impl Default for PerPlugin {
     fn default() -> Self {
-        Self {
-            concurrency: 16,
-            queue: 32,
-            queue_timeout: Duration::from_secs(2),
-            rate: None,
-        }
+        Self { concurrency: 16, queue: 32, queue_timeout: Duration::from_secs(2), rate: None }
     }
 }
 
@@ -241,14 +220,9 @@ impl PerAgent {
     /// What holds for each agent over all tools unless the configuration says
     /// otherwise: `600/min` with a burst of 60, and 32 calls at once.
     pub fn over_all_tools() -> Self {
-        let rate = Rate {
-            cells: const { NonZeroU32::new(600).unwrap() },
-            per: Duration::from_secs(60),
-        };
-        Self {
-            rate: Some(RateLimit::new(rate)),
-            concurrency: Some(32),
-        }
+        let rate =
+            Rate { cells: const { NonZeroU32::new(600).unwrap() }, per: Duration::from_secs(60) };
+        Self { rate: Some(RateLimit::new(rate)), concurrency: Some(32) }
     }
 }
 
@@ -290,10 +264,7 @@ mod tests {
 
     #[test]
     fn a_patch_wins_where_it_speaks_and_the_base_where_it_is_silent() {
-        assert_eq!(
-            PerCallPatch::default().over(PerCall::default()),
-            PerCall::default()
-        );
+        assert_eq!(PerCallPatch::default().over(PerCall::default()), PerCall::default());
         let patch = PerCallPatch {
             fuel: Some(Fuel(1)),
             memory: Some(ByteCount(2)),
@@ -311,51 +282,18 @@ mod tests {
             host_calls: 6,
         };
         assert_eq!(patch.over(PerCall::default()), patched);
-        assert_eq!(
-            PerCallPatch {
-                fuel: None,
-                ..patch
-            }
-            .over(patched),
-            patched
-        );
+        assert_eq!(PerCallPatch { fuel: None, ..patch }.over(patched), patched);
 
-        let base = PerPlugin {
-            rate: limit("60/min"),
-            ..PerPlugin::default()
-        };
+        let base = PerPlugin { rate: limit("60/min"), ..PerPlugin::default() };
         assert_eq!(PerPluginPatch::default().over(base), base);
-        let patch = PerPluginPatch {
-            rate: limit("1/s"),
-            queue: Some(0),
-            ..Default::default()
-        };
-        assert_eq!(
-            patch.over(base),
-            PerPlugin {
-                rate: limit("1/s"),
-                queue: 0,
-                ..base
-            }
-        );
+        let patch = PerPluginPatch { rate: limit("1/s"), queue: Some(0), ..Default::default() };
+        assert_eq!(patch.over(base), PerPlugin { rate: limit("1/s"), queue: 0, ..base });
 
         let base = PerAgent::over_all_tools();
         assert_eq!(PerAgentPatch::default().over(base), base);
-        let patch = PerAgentPatch {
-            concurrency: Some(1),
-            ..Default::default()
-        };
-        assert_eq!(
-            patch.over(base),
-            PerAgent {
-                concurrency: Some(1),
-                ..base
-            }
-        );
-        assert_eq!(
-            PerAgentPatch::default().over(PerAgent::default()),
-            PerAgent::default()
-        );
+        let patch = PerAgentPatch { concurrency: Some(1), ..Default::default() };
+        assert_eq!(patch.over(base), PerAgent { concurrency: Some(1), ..base });
+        assert_eq!(PerAgentPatch::default().over(PerAgent::default()), PerAgent::default());
     }
 
     #[test]
@@ -367,11 +305,7 @@ mod tests {
             ("1_000_000/s", 100_000),
             ("4_000_000_000/d", 100_000),
         ] {
-            assert_eq!(
-                limit(rate).map(|limit| limit.burst.get()),
-                Some(burst),
-                "{rate}"
-            );
+            assert_eq!(limit(rate).map(|limit| limit.burst.get()), Some(burst), "{rate}");
         }
     }
 }

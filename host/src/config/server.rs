@@ -127,15 +127,11 @@ fn loopback(port: u16) -> SocketAddr {
 impl Server {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         Self {
-            listen: section
-                .get("listen", socket_address)
-                .unwrap_or(loopback(8080)),
+            listen: section.get("listen", socket_address).unwrap_or(loopback(8080)),
             public_url: section.get("public_url", public_url),
             allowed_origins: section.list("allowed_origins", origin).unwrap_or_default(),
             allowed_hosts: section.list("allowed_hosts", host).unwrap_or_default(),
-            max_body: section
-                .get("max_body", byte_count(MAX_BODY))
-                .unwrap_or(ByteCount(1 << 20)),
+            max_body: section.get("max_body", byte_count(MAX_BODY)).unwrap_or(ByteCount(1 << 20)),
             max_connections: section
                 .get("max_connections", count(MAX_CONNECTIONS))
                 .unwrap_or(10_000),
@@ -151,19 +147,13 @@ impl Server {
 
 impl Health {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
-        Self {
-            listen: section
-                .get("listen", socket_address)
-                .unwrap_or(loopback(8081)),
-        }
+        Self { listen: section.get("listen", socket_address).unwrap_or(loopback(8081)) }
     }
 }
 
 impl Admin {
     pub(super) fn read(section: &mut Section<'_>, state: &State) -> Self {
-        Self {
-            socket: state.under(section, "socket", "admin.sock"),
-        }
+        Self { socket: state.under(section, "socket", "admin.sock") }
     }
 }
 
@@ -171,15 +161,12 @@ impl State {
     /// `default` is the folder where the key is absent; a relative one is in `base`.
     pub(super) fn read(section: &mut Section<'_>, base: &Path, default: &str) -> Self {
         section.unserved("url");
-        Self {
-            dir: base.join(section.get("dir", path).unwrap_or_else(|| default.into())),
-        }
+        Self { dir: base.join(section.get("dir", path).unwrap_or_else(|| default.into())) }
     }
 
     /// The path that `key` names, under the state folder unless it is absolute.
     fn under(&self, section: &mut Section<'_>, key: &'static str, default: &str) -> PathBuf {
-        self.dir
-            .join(section.get(key, path).unwrap_or_else(|| default.into()))
+        self.dir.join(section.get(key, path).unwrap_or_else(|| default.into()))
     }
 }
 
@@ -194,11 +181,8 @@ impl Plugins {
 
 fn trust(node: &Node) -> Result<Trust, Wrong> {
     /// Later versions' words, so that they get a better answer than a typo.
-    const WORDS: &[(&str, Option<Trust>)] = &[
-        ("any", Some(Trust::Any)),
-        ("first-use", None),
-        ("locked", None),
-    ];
+    const WORDS: &[(&str, Option<Trust>)] =
+        &[("any", Some(Trust::Any)), ("first-use", None), ("locked", None)];
     choice(WORDS)(node)?
         .ok_or_else(|| Wrong::new("this version serves no trust but `any`: it keeps no lock file"))
 }
@@ -206,23 +190,17 @@ fn trust(node: &Node) -> Result<Trust, Wrong> {
 impl Auth {
     pub(super) fn read(section: &mut Section<'_>, state: &State) -> Self {
         section.unserved("issuers");
-        Self {
-            keys: state.under(section, "keys", "keys.toml"),
-        }
+        Self { keys: state.under(section, "keys", "keys.toml") }
     }
 }
 
 impl Audit {
     pub(super) fn read(section: &mut Section<'_>, state: &State) -> Self {
-        const ON_FAILURE: &[(&str, OnFailure)] = &[
-            ("refuse", OnFailure::Refuse),
-            ("continue", OnFailure::Continue),
-        ];
+        const ON_FAILURE: &[(&str, OnFailure)] =
+            &[("refuse", OnFailure::Refuse), ("continue", OnFailure::Continue)];
         Self {
             path: state.under(section, "path", "audit.jsonl"),
-            on_failure: section
-                .get("on_failure", choice(ON_FAILURE))
-                .unwrap_or_default(),
+            on_failure: section.get("on_failure", choice(ON_FAILURE)).unwrap_or_default(),
         }
     }
 }
@@ -237,10 +215,6 @@ impl Telemetry {
             ("debug", LevelFilter::DEBUG),
             ("trace", LevelFilter::TRACE),
         ];
-        Self {
-            log: section
-                .get("log", choice(LEVELS))
-                .unwrap_or(LevelFilter::INFO),
-        }
+        Self { log: section.get("log", choice(LEVELS)).unwrap_or(LevelFilter::INFO) }
     }
 }

@@ -90,17 +90,13 @@ impl ToolRules {
             per_plugin: section.optional_table("per_plugin", PerPluginPatch::read),
             per_agent: section.optional_table("per_agent", PerAgentPatch::read),
             requires: requires(section),
-            on_denied: section
-                .get("on_denied", choice(ON_DENIED))
-                .unwrap_or_default(),
+            on_denied: section.get("on_denied", choice(ON_DENIED)).unwrap_or_default(),
         }
     }
 }
 
-const ON_DENIED: &[(&str, OnDenied)] = &[
-    ("explain", OnDenied::Explain),
-    ("conceal", OnDenied::Conceal),
-];
+const ON_DENIED: &[(&str, OnDenied)] =
+    &[("explain", OnDenied::Explain), ("conceal", OnDenied::Conceal)];
 
 /// The scopes of `requires`. An empty list is refused: it would read as "none
 /// needed" and open the tool to every principal by a slip.
@@ -125,9 +121,7 @@ fn required_scope(node: &Node) -> Result<Scope, Wrong> {
 fn prefix(node: &Node) -> Result<String, Wrong> {
     let prefix = text(node)?;
     if prefix.len() > 32 || prefix.parse::<ToolName>().is_err() {
-        return Err(Wrong::new(
-            "a prefix has 1 to 32 letters, digits, `_` or `-`",
-        ));
+        return Err(Wrong::new("a prefix has 1 to 32 letters, digits, `_` or `-`"));
     }
     Ok(prefix.to_owned())
 }
@@ -165,19 +159,13 @@ mod tests {
         assert_eq!(sidecar.prefix.as_deref(), Some("crm_"));
         assert_eq!(sidecar.per_call.fuel, Some(Fuel(20_000_000)));
         assert_eq!(sidecar.per_plugin.queue, Some(5));
-        assert_eq!(
-            sidecar.per_agent.rate.map(|limit| limit.burst.get()),
-            Some(10)
-        );
+        assert_eq!(sidecar.per_agent.rate.map(|limit| limit.burst.get()), Some(10));
         let delete = &sidecar.tools["delete_record"];
         assert_eq!(delete.requires, Some(vec!["crm.write".parse().unwrap()]));
         assert_eq!(delete.on_denied, OnDenied::Conceal);
         assert_eq!(delete.per_plugin, None);
         let rate = RateLimit::new("5/min".parse().unwrap());
-        let per_agent = PerAgentPatch {
-            rate: Some(rate),
-            concurrency: None,
-        };
+        let per_agent = PerAgentPatch { rate: Some(rate), concurrency: None };
         assert_eq!(delete.per_agent, Some(per_agent));
         let get = &sidecar.tools["get_record"];
         assert_eq!(get.per_call.fuel, Some(Fuel(1_000_000)));
@@ -209,22 +197,13 @@ mod tests {
                 "[tools.\"x y\"]",
                 "s:1:8: `tools.x y`: a name has 1 to 64 letters, digits, `_` or `-`",
             ),
-            (
-                "[tools]\nx = 1",
-                "s:2:5: `tools.x`: expected a table, found a whole number",
-            ),
+            ("[tools]\nx = 1", "s:2:5: `tools.x`: expected a table, found a whole number"),
             (
                 "[tools.x]\non_denied = \"hide\"",
                 "s:2:13: `tools.x.on_denied`: expected `explain` or `conceal`, found `hide`",
             ),
-            (
-                "[grant]\nhttp = []",
-                "s:2:1: `grant.http` is not served by this version",
-            ),
-            (
-                "[grant]\nenv.LANG = \"C\"",
-                "s:2:1: `grant.env` is not served by this version",
-            ),
+            ("[grant]\nhttp = []", "s:2:1: `grant.http` is not served by this version"),
+            ("[grant]\nenv.LANG = \"C\"", "s:2:1: `grant.env` is not served by this version"),
             ("[grant]\nhtpt = []", "s:2:1: unknown key `grant.htpt`"),
             (
                 "prefix = \"crm.\"",
@@ -233,11 +212,7 @@ mod tests {
             ("[server]", "s:1:2: unknown key `server`"),
         ];
         for (text, expected) in cases {
-            assert_eq!(
-                Sidecar::parse("s", text).unwrap_err().to_string(),
-                expected,
-                "{text}"
-            );
+            assert_eq!(Sidecar::parse("s", text).unwrap_err().to_string(), expected, "{text}");
         }
     }
 }

@@ -23,10 +23,7 @@ pub(super) struct Wrong {
 
 impl Wrong {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            help: None,
-        }
+        Self { message: message.into(), help: None }
     }
 
     fn kind(expected: &str, found: &Node) -> Self {
@@ -72,14 +69,7 @@ impl<'a> Section<'a> {
         read: impl FnOnce(&mut Section<'_>) -> T,
     ) -> T {
         let (known, settled) = (BTreeSet::new(), BTreeSet::new());
-        let mut section = Section {
-            path,
-            place,
-            table,
-            known,
-            settled,
-            sink,
-        };
+        let mut section = Section { path, place, table, known, settled, sink };
         let value = read(&mut section);
         section.report_unknown();
         value
@@ -89,8 +79,7 @@ impl<'a> Section<'a> {
         for (key, (place, _)) in &self.table.0 {
             if !self.known.contains(key.as_str()) && !self.settled.contains(key.as_str()) {
                 let help = suggestion(key, self.known.iter().copied());
-                self.sink
-                    .report(place, format!("unknown key `{}`", self.name(key)), help);
+                self.sink.report(place, format!("unknown key `{}`", self.name(key)), help);
             }
         }
     }
@@ -98,11 +87,7 @@ impl<'a> Section<'a> {
     /// The full name of a key, fit to be shown.
     fn name(&self, key: &str) -> String {
         let key = shown(key);
-        if self.path.is_empty() {
-            key
-        } else {
-            format!("{}.{key}", self.path)
-        }
+        if self.path.is_empty() { key } else { format!("{}.{key}", self.path) }
     }
 
     /// The value of `key`, when it is there and `read` takes it.
@@ -113,9 +98,7 @@ impl<'a> Section<'a> {
     ) -> Option<T> {
         self.known.insert(key);
         let (_, node) = self.table.0.get(key)?;
-        read(node)
-            .map_err(|wrong| self.wrong(key, &node.place, wrong))
-            .ok()
+        read(node).map_err(|wrong| self.wrong(key, &node.place, wrong)).ok()
     }
 
     /// The value of a key that has no default.
@@ -125,11 +108,7 @@ impl<'a> Section<'a> {
         read: impl FnOnce(&Node) -> Result<T, Wrong>,
     ) -> Option<T> {
         if !self.table.0.contains_key(key) && !self.sink.is_broken() {
-            self.sink.report(
-                &self.place,
-                format!("`{}` is missing", self.name(key)),
-                None,
-            );
+            self.sink.report(&self.place, format!("`{}` is missing", self.name(key)), None);
         }
         self.get(key, read)
     }
@@ -165,12 +144,7 @@ impl<'a> Section<'a> {
     ) -> T {
         let empty = Table::default();
         self.known.insert(key);
-        let place = self
-            .table
-            .0
-            .get(key)
-            .map_or(&self.place, |(place, _)| place)
-            .clone();
+        let place = self.table.0.get(key).map_or(&self.place, |(place, _)| place).clone();
         let table = self.find_table(key).unwrap_or(&empty);
         Section::walk(self.name(key), place, table, self.sink, read)
     }
@@ -213,8 +187,7 @@ impl<'a> Section<'a> {
                     tables.insert(name, value);
                 }
                 Err(malformed) => {
-                    self.sink
-                        .report(place, format!("`{path}`: a name has {malformed}"), None);
+                    self.sink.report(place, format!("`{path}`: a name has {malformed}"), None);
                 }
             }
         }
@@ -286,17 +259,13 @@ pub(super) fn choice<T: Copy>(words: &[(&'static str, T)]) -> impl Fn(&Node) -> 
     move |node| {
         let found = text(node)?;
         let known = || words.iter().map(|(word, _)| *word);
-        words
-            .iter()
-            .find(|(word, _)| *word == found)
-            .map(|(_, value)| *value)
-            .ok_or_else(|| {
-                let all: Vec<_> = known().map(|word| format!("`{word}`")).collect();
-                Wrong {
-                    message: format!("expected {}, found `{}`", all.join(" or "), shown(found)),
-                    help: suggestion(found, known()),
-                }
-            })
+        words.iter().find(|(word, _)| *word == found).map(|(_, value)| *value).ok_or_else(|| {
+            let all: Vec<_> = known().map(|word| format!("`{word}`")).collect();
+            Wrong {
+                message: format!("expected {}, found `{}`", all.join(" or "), shown(found)),
+                help: suggestion(found, known()),
+            }
+        })
     }
 }
 
@@ -307,10 +276,7 @@ pub(super) fn count(range: RangeInclusive<u32>) -> impl Fn(&Node) -> Result<u32,
             return Err(Wrong::kind("a whole number", node));
         };
         let outside = || out_of_range(&range, u32::to_string);
-        u32::try_from(number)
-            .ok()
-            .filter(|number| range.contains(number))
-            .ok_or_else(outside)
+        u32::try_from(number).ok().filter(|number| range.contains(number)).ok_or_else(outside)
     }
 }
 
@@ -354,18 +320,10 @@ fn quantity<T: PartialOrd>(
             Cow::Borrowed(text(node)?)
         };
         let value = parse(&text)?;
-        if range.contains(&value) {
-            Ok(value)
-        } else {
-            Err(out_of_range(&range, show))
-        }
+        if range.contains(&value) { Ok(value) } else { Err(out_of_range(&range, show)) }
     }
 }
 
 fn out_of_range<T>(range: &RangeInclusive<T>, show: fn(&T) -> String) -> Wrong {
-    Wrong::new(format!(
-        "must be {} to {}",
-        show(range.start()),
-        show(range.end())
-    ))
+    Wrong::new(format!("must be {} to {}", show(range.start()), show(range.end())))
 }

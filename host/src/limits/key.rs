@@ -56,10 +56,7 @@ impl MeterKey {
     /// seed: nobody can choose names that meet in one place.
     fn new(names: Names) -> Self {
         static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        Self {
-            hash: SEED.hash_one(&names),
-            names,
-        }
+        Self { hash: SEED.hash_one(&names), names }
     }
 }
 
@@ -115,8 +112,6 @@ impl<S> Shards<S> {
     /// Every part in turn, locked.
     #[cfg(test)]
     pub(super) fn all(&self) -> impl Iterator<Item = MutexGuard<'_, S>> {
-        self.0
-            .iter()
-            .map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
+        self.0.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -135,11 +135,7 @@ pub struct Limits {
 impl Limits {
     /// Limits of which nothing is used yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self {
-            rates: Rates::new(Arc::clone(&clock)),
-            slots: Arc::default(),
-            clock,
-        }
+        Self { rates: Rates::new(Arc::clone(&clock)), slots: Arc::default(), clock }
     }
 
     /// Takes one cell of each rate that binds `value` as it arrives.
@@ -167,9 +163,7 @@ impl Limits {
     }
 
     fn spend<T: Metered>(&self, value: &T) -> Result<(), Error> {
-        value
-            .meters()
-            .try_for_each(|meter| self.rates.spend(&meter))
+        value.meters().try_for_each(|meter| self.rates.spend(&meter))
     }
 
     /// Takes every seat that `value` needs, or none.
@@ -202,10 +196,6 @@ impl Limits {
             }
             places.push(place);
         }
-        Ok(Slot {
-            value,
-            places,
-            queued,
-        })
+        Ok(Slot { value, places, queued })
     }
 }

@@ -67,10 +67,7 @@ pub(super) struct Rates {
 
 impl Rates {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self {
-            clock: Monotonic(clock),
-            shards: Shards::default(),
-        }
+        Self { clock: Monotonic(clock), shards: Shards::default() }
     }
 
     /// Takes one cell of `meter`; see [`super::Limits::admit`] for the errors.
@@ -83,9 +80,7 @@ impl Rates {
             }
             return budget.spend(now).map_err(|wait| rate_limited(meter, wait));
         }
-        shard
-            .make_room(now)
-            .map_err(|wait| table_full(meter, wait))?;
+        shard.make_room(now).map_err(|wait| table_full(meter, wait))?;
         let mut budget = Budget::full(meter.rate, self.clock.clone(), now);
         let spent = budget.spend(now).map_err(|wait| rate_limited(meter, wait));
         shard.insert(meter.key.clone(), budget);
@@ -100,19 +95,14 @@ fn rate_limited(meter: &Meter, wait: Duration) -> Error {
         meter.limit,
         wait.as_nanos().div_ceil(1_000_000),
     );
-    Error::new(Code::RateLimited, text)
-        .retry(Retry::After(wait))
-        .detail("limit", meter.limit)
+    Error::new(Code::RateLimited, text).retry(Retry::After(wait)).detail("limit", meter.limit)
 }
 
 fn table_full(meter: &Meter, wait: Duration) -> Error {
-    Error::new(
-        Code::Unavailable,
-        "The server is serving as many agents and tools as it can.",
-    )
-    .retry(Retry::After(wait))
-    .detail("limit", meter.limit)
-    .because(format_args!("{MAX_KEYS} rates are in use"))
+    Error::new(Code::Unavailable, "The server is serving as many agents and tools as it can.")
+        .retry(Retry::After(wait))
+        .detail("limit", meter.limit)
+        .because(format_args!("{MAX_KEYS} rates are in use"))
 }
 
 /// One key's cells.
@@ -127,18 +117,12 @@ struct Budget {
 impl Budget {
     fn full(rate: RateLimit, clock: Monotonic, now: Instant) -> Self {
         let cells = RateLimiter::direct_with_clock(quota(rate), clock);
-        Self {
-            rate,
-            cells,
-            full_from: now,
-        }
+        Self { rate, cells, full_from: now }
     }
 
     /// Takes one cell, or says how long until there is one.
     fn spend(&mut self, now: Instant) -> Result<(), Duration> {
-        self.cells
-            .check()
-            .map_err(|refusal| refusal.wait_time_from(now))?;
+        self.cells.check().map_err(|refusal| refusal.wait_time_from(now))?;
         // An instant beyond what the platform counts is never reached; the last
         // one that was serves as well.
         let refilled = now.checked_add(quota(self.rate).burst_size_replenished_in());
@@ -179,9 +163,7 @@ impl Shard {
         if self.budgets.len() < MAX_KEYS_PER_SHARD {
             return Ok(());
         }
-        Err(self
-            .idle_from
-            .map_or(Duration::ZERO, |idle| idle.saturating_duration_since(now)))
+        Err(self.idle_from.map_or(Duration::ZERO, |idle| idle.saturating_duration_since(now)))
     }
 
     fn sweep(&mut self, now: Instant) {
@@ -191,9 +173,7 @@ impl Shard {
     }
 
     fn insert(&mut self, key: MeterKey, budget: Budget) {
-        let idle = self
-            .idle_from
-            .map_or(budget.full_from, |idle| idle.min(budget.full_from));
+        let idle = self.idle_from.map_or(budget.full_from, |idle| idle.min(budget.full_from));
         self.idle_from = Some(idle);
         self.budgets.insert(key, budget);
     }
@@ -211,10 +191,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn limit(rate: &str, burst: u32) -> RateLimit {
-        RateLimit {
-            rate: rate.parse().unwrap(),
-            burst: burst.try_into().unwrap(),
-        }
+        RateLimit { rate: rate.parse().unwrap(), burst: burst.try_into().unwrap() }
     }
 
     fn agent(name: impl std::fmt::Display) -> MeterKey {
@@ -222,11 +199,7 @@ mod tests {
     }
 
     fn meter(key: MeterKey, rate: RateLimit) -> Meter {
-        Meter {
-            limit: "test.rate",
-            key,
-            rate,
-        }
+        Meter { limit: "test.rate", key, rate }
     }
 
     fn rates() -> (Arc<FakeClock>, Rates) {
@@ -247,22 +220,16 @@ mod tests {
 
     #[test]
     fn a_burst_passes_and_the_wait_is_exact() {
-        for (rate, burst, per_cell) in [
-            ("60/min", 3, 1_000 * MS),
-            ("600/min", 1, 100 * MS),
-            ("1/d", 2, 86_400_000 * MS),
-        ] {
+        for (rate, burst, per_cell) in
+            [("60/min", 3, 1_000 * MS), ("600/min", 1, 100 * MS), ("1/d", 2, 86_400_000 * MS)]
+        {
             let (clock, rates) = rates();
             let meter = meter(agent("a"), limit(rate, burst));
             for _ in 0..burst {
                 rates.spend(&meter).unwrap();
             }
             let refused = rates.spend(&meter).unwrap_err();
-            assert_eq!(
-                (refused.code(), wait(&refused)),
-                (&Code::RateLimited, per_cell),
-                "{rate}"
-            );
+            assert_eq!((refused.code(), wait(&refused)), (&Code::RateLimited, per_cell), "{rate}");
             assert_eq!(refused.details().unwrap()["limit"], "test.rate");
             clock.advance(per_cell - MS);
             assert_eq!(wait(&rates.spend(&meter).unwrap_err()), MS, "{rate}");
@@ -334,22 +301,14 @@ mod tests {
         assert!(refused.len() >= MAX_KEYS / 4);
         assert_eq!(keys(&rates), MAX_KEYS + MAX_KEYS / 4 - refused.len());
         for error in &refused {
-            assert_eq!(
-                (error.code(), wait(error)),
-                (&Code::Unavailable, 60_000 * MS)
-            );
+            assert_eq!((error.code(), wait(error)), (&Code::Unavailable, 60_000 * MS));
         }
         // A known key is still served by its own rate.
-        assert_eq!(
-            rates.spend(&meter(agent(0), minute)).unwrap_err().code(),
-            &Code::RateLimited
-        );
+        assert_eq!(rates.spend(&meter(agent(0), minute)).unwrap_err().code(), &Code::RateLimited);
 
         clock.advance(60_000 * MS);
         for n in 0..1_000 {
-            rates
-                .spend(&meter(agent(format_args!("new-{n}")), minute))
-                .unwrap();
+            rates.spend(&meter(agent(format_args!("new-{n}")), minute)).unwrap();
         }
         assert!(keys(&rates) < MAX_KEYS / 2);
     }
@@ -363,11 +322,7 @@ mod tests {
             rates.spend(&meter(agent(n), limit("1/s", 1))).unwrap();
             clock.advance(100 * MS);
         }
-        assert!(
-            keys(&rates) <= 2 * SHARDS * MIN_KEYS_TO_SWEEP,
-            "{}",
-            keys(&rates)
-        );
+        assert!(keys(&rates) <= 2 * SHARDS * MIN_KEYS_TO_SWEEP, "{}", keys(&rates));
         for _ in 0..80_000 {
             rates.spend(&busy).unwrap();
         }

@@ -100,19 +100,14 @@ fn queue_full(seat: &Seat) -> Error {
 }
 
 fn queue_timed_out(seat: &Seat) -> Error {
-    unavailable(
-        seat,
-        "All places were taken for as long as a call may wait.",
-    )
+    unavailable(seat, "All places were taken for as long as a call may wait.")
 }
 
 /// Asks to wait for `queue_timeout`: by then, everybody who waits now has been
 /// seated or has left.
 fn unavailable(seat: &Seat, text: &'static str) -> Error {
     let wait = seat.queue_timeout.max(MIN_RETRY);
-    Error::new(Code::Unavailable, text)
-        .retry(Retry::After(wait))
-        .detail("limit", seat.limit)
+    Error::new(Code::Unavailable, text).retry(Retry::After(wait)).detail("limit", seat.limit)
 }
 
 /// What there is of one key.
@@ -227,8 +222,7 @@ impl fmt::Debug for Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.slots
-            .leave(&self.seat.key, self.wait.as_ref().map(|wait| wait.ticket));
+        self.slots.leave(&self.seat.key, self.wait.as_ref().map(|wait| wait.ticket));
     }
 }
 
@@ -247,13 +241,7 @@ mod tests {
 
     fn seat(name: &str, concurrency: u32, queue: u32) -> Seat {
         let key = MeterKey::tool(&name.parse().unwrap());
-        Seat {
-            limit: "test.concurrency",
-            key,
-            concurrency,
-            queue,
-            queue_timeout: 2 * S,
-        }
+        Seat { limit: "test.concurrency", key, concurrency, queue, queue_timeout: 2 * S }
     }
 
     #[derive(Debug)]
@@ -346,10 +334,7 @@ mod tests {
         assert!(poll(&mut waiting).is_pending());
         // The queue of `narrow` is full: this one must not keep `wide`.
         assert_unavailable(
-            &limits
-                .acquire(Call(vec![wide.clone(), narrow.clone()]))
-                .await
-                .unwrap_err(),
+            &limits.acquire(Call(vec![wide.clone(), narrow.clone()])).await.unwrap_err(),
         );
         let other = seated(&mut start(&limits, std::slice::from_ref(&wide)));
         assert!(limits.acquire(Call(vec![wide.clone()])).await.is_err());
@@ -389,18 +374,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_seat_that_nobody_may_have_is_refused_and_forgotten() {
         let limits = limits();
-        assert_unavailable(
-            &limits
-                .acquire(Call(vec![seat("t", 0, 0)]))
-                .await
-                .unwrap_err(),
-        );
-        assert_unavailable(
-            &limits
-                .acquire(Call(vec![seat("t", 0, 1)]))
-                .await
-                .unwrap_err(),
-        );
+        assert_unavailable(&limits.acquire(Call(vec![seat("t", 0, 0)])).await.unwrap_err());
+        assert_unavailable(&limits.acquire(Call(vec![seat("t", 0, 1)])).await.unwrap_err());
         assert!(is_empty(&limits));
     }
 

@@ -75,28 +75,17 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Loading { file } => write!(f, "{file}: loading"),
-            Self::Served {
-                file,
-                plugin,
-                version,
-                tools,
-            } => {
+            Self::Served { file, plugin, version, tools } => {
                 let tools = match tools {
                     1 => "1 tool".to_owned(),
                     several => format!("{several} tools"),
                 };
                 write!(f, "{file}: {plugin} {version} is served, with {tools}")
             }
-            Self::Refused {
-                file,
-                why,
-                still_served: false,
-            } => write!(f, "{file} was not loaded: {why}"),
-            Self::Refused {
-                file,
-                why,
-                still_served: true,
-            } => {
+            Self::Refused { file, why, still_served: false } => {
+                write!(f, "{file} was not loaded: {why}")
+            }
+            Self::Refused { file, why, still_served: true } => {
                 write!(
                     f,
                     "{file} was not loaded: {why}\n  The version from before is still served."
@@ -122,9 +111,7 @@ pub struct Plugins {
 
 impl fmt::Debug for Plugins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plugins")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("Plugins").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
@@ -154,12 +141,7 @@ fn fingerprint(files: &Files) -> Fingerprint {
 impl Plugins {
     /// No plugins yet: [`Plugins::refresh`] looks for them.
     pub fn new(config: PluginsConfig, sandbox: Arc<Sandbox>) -> Self {
-        Self {
-            config,
-            sandbox,
-            current: ArcSwap::default(),
-            entries: Mutex::default(),
-        }
+        Self { config, sandbox, current: ArcSwap::default(), entries: Mutex::default() }
     }
 
     /// What is served now. A call keeps what it got to its end.
@@ -190,10 +172,7 @@ impl Plugins {
     /// granted; in the order of their files.
     pub async fn summaries(&self) -> Vec<Summary> {
         let entries = self.entries.lock().await;
-        let served = entries
-            .by_file
-            .values()
-            .filter_map(|entry| entry.served.as_ref());
+        let served = entries.by_file.values().filter_map(|entry| entry.served.as_ref());
         served.map(|loaded| Summary::of(loaded)).collect()
     }
 
@@ -202,18 +181,12 @@ impl Plugins {
     pub async fn refresh(&self, observe: &(dyn Fn(&Change) + Send + Sync)) {
         let mut entries = self.entries.lock().await;
         let present = self.components();
-        let gone: Vec<PathBuf> = entries
-            .by_file
-            .keys()
-            .filter(|path| !present.contains(*path))
-            .cloned()
-            .collect();
+        let gone: Vec<PathBuf> =
+            entries.by_file.keys().filter(|path| !present.contains(*path)).cloned().collect();
         let mut changed = !gone.is_empty();
         for path in gone {
             entries.by_file.remove(&path);
-            observe(&Change::Gone {
-                file: Files::of(path).stem(),
-            });
+            observe(&Change::Gone { file: Files::of(path).stem() });
         }
         for path in present {
             changed |= self.refresh_one(&mut entries, path, observe).await;
@@ -246,19 +219,13 @@ impl Plugins {
     ) -> bool {
         let files = Files::of(path.clone());
         let seen = fingerprint(&files);
-        if entries
-            .by_file
-            .get(&path)
-            .is_some_and(|entry| entry.seen == seen)
-        {
+        if entries.by_file.get(&path).is_some_and(|entry| entry.seen == seen) {
             return false;
         }
         let file = files.stem();
         observe(&Change::Loading { file: file.clone() });
-        let defaults = Defaults {
-            per_call: self.config.per_call,
-            per_plugin: self.config.per_plugin,
-        };
+        let defaults =
+            Defaults { per_call: self.config.per_call, per_plugin: self.config.per_plugin };
         let loaded = load(&self.sandbox, &files, defaults).await;
         let loaded = loaded.and_then(|loaded| entries.is_the_only_one(&path, loaded));
         let before = entries.by_file.remove(&path).and_then(|entry| entry.served);
@@ -270,24 +237,12 @@ impl Plugins {
                     version: loaded.plugin.version.to_string(),
                     tools: loaded.tools.len(),
                 });
-                Entry {
-                    seen,
-                    served: Some(Arc::new(loaded)),
-                    refused: None,
-                }
+                Entry { seen, served: Some(Arc::new(loaded)), refused: None }
             }
             Err(why) => {
                 let still_served = before.is_some();
-                observe(&Change::Refused {
-                    file,
-                    why: why.clone(),
-                    still_served,
-                });
-                Entry {
-                    seen,
-                    served: before,
-                    refused: Some(why),
-                }
+                observe(&Change::Refused { file, why: why.clone(), still_served });
+                Entry { seen, served: before, refused: Some(why) }
             }
         };
         let changed = entry.refused.is_none();
@@ -296,18 +251,12 @@ impl Plugins {
     }
 
     fn publish(&self, entries: &mut Entries, observe: &(dyn Fn(&Change) + Send + Sync)) {
-        let served = entries
-            .by_file
-            .values()
-            .filter_map(|entry| entry.served.as_ref());
+        let served = entries.by_file.values().filter_map(|entry| entry.served.as_ref());
         let (snapshot, contested) = Snapshot::assemble(served);
         self.current.store(Arc::new(snapshot));
         if contested != entries.contested {
             for (tool, plugins) in &contested {
-                observe(&Change::Contested {
-                    tool: tool.clone(),
-                    plugins: plugins.clone(),
-                });
+                observe(&Change::Contested { tool: tool.clone(), plugins: plugins.clone() });
             }
             entries.contested = contested;
         }

@@ -47,20 +47,12 @@ impl Files {
     pub(super) fn of(component: PathBuf) -> Self {
         let sidecar = component.with_extension("toml");
         let manifest = component.with_extension("plugin.toml");
-        Self {
-            component,
-            sidecar,
-            manifest,
-        }
+        Self { component, sidecar, manifest }
     }
 
     /// `NAME`.
     pub(super) fn stem(&self) -> String {
-        self.component
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned()
+        self.component.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
 }
 
@@ -110,9 +102,7 @@ pub(super) async fn load(
         let sandbox = Arc::clone(sandbox);
         tokio::task::spawn_blocking(move || Parts::read(&sandbox, &files))
     };
-    let parts = read
-        .await
-        .map_err(|error| LoadError::new(error.to_string()))??;
+    let parts = read.await.map_err(|error| LoadError::new(error.to_string()))??;
     let per_call = parts.sidecar.per_call.over(defaults.per_call);
     let declared = sandbox.list_tools(&parts.prepared, &per_call).await?;
     parts.check(declared, defaults)
@@ -139,12 +129,7 @@ impl Parts {
         };
         let prepared = sandbox.prepare(&bytes)?;
         let digest = hex(digest(&SHA256, &bytes).as_ref());
-        Ok(Self {
-            manifest,
-            sidecar,
-            prepared,
-            digest,
-        })
+        Ok(Self { manifest, sidecar, prepared, digest })
     }
 
     fn check(self, declared: Vec<DeclaredTool>, defaults: Defaults) -> Result<Loaded, LoadError> {
@@ -163,32 +148,18 @@ impl Parts {
         for tool in declared {
             let tool = self.check_tool(tool, &plugin, per_call)?;
             if !names.insert(tool.name.clone()) {
-                return Err(LoadError::new(format!(
-                    "it lists two tools named `{}`",
-                    tool.name
-                )));
+                return Err(LoadError::new(format!("it lists two tools named `{}`", tool.name)));
             }
             tools.push(tool);
         }
         tools.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Loaded {
-            plugin,
-            wants: self.manifest.wants,
-            per_call,
-            tools,
-            prepared: self.prepared,
-        })
+        Ok(Loaded { plugin, wants: self.manifest.wants, per_call, tools, prepared: self.prepared })
     }
 
     /// A rule for a tool that does not exist is a typo, and a tool without its rule.
     fn know_every_ruled_tool(&self, declared: &[DeclaredTool]) -> Result<(), LoadError> {
         let known = || declared.iter().map(|tool| tool.name.as_str());
-        match self
-            .sidecar
-            .tools
-            .keys()
-            .find(|ruled| !known().any(|name| name == ruled.as_str()))
-        {
+        match self.sidecar.tools.keys().find(|ruled| !known().any(|name| name == ruled.as_str())) {
             None => Ok(()),
             Some(ruled) => {
                 let hint = nearest(ruled.as_str(), known())
@@ -210,43 +181,27 @@ impl Parts {
         let refuse =
             |why: String| LoadError::new(format!("its tool `{shown}` cannot be served: {why}"));
         let named = |name: &str| {
-            name.parse::<ToolName>()
-                .map_err(|rule| refuse(format!("a name is {rule}")))
+            name.parse::<ToolName>().map_err(|rule| refuse(format!("a name is {rule}")))
         };
         let own_name = named(&declared.name)?;
-        let name = named(&format!(
-            "{}{own_name}",
-            self.sidecar.prefix.as_deref().unwrap_or_default()
-        ))?;
+        let name =
+            named(&format!("{}{own_name}", self.sidecar.prefix.as_deref().unwrap_or_default()))?;
         if declared.description.len() > MAX_DESCRIPTION_BYTES {
             return Err(refuse(format!(
                 "its description is longer than {MAX_DESCRIPTION_BYTES} bytes"
             )));
         }
-        if declared
-            .title
-            .as_ref()
-            .is_some_and(|title| title.len() > MAX_TITLE_BYTES)
-        {
-            return Err(refuse(format!(
-                "its title is longer than {MAX_TITLE_BYTES} bytes"
-            )));
+        if declared.title.as_ref().is_some_and(|title| title.len() > MAX_TITLE_BYTES) {
+            return Err(refuse(format!("its title is longer than {MAX_TITLE_BYTES} bytes")));
         }
         let schemas = Schemas::compile(&declared.input_schema, declared.output_schema.as_deref())
             .map_err(refuse)?;
         let (_, input_schema) = read_schema(&declared.input_schema).map_err(refuse)?;
-        let output_schema = declared
-            .output_schema
-            .as_deref()
-            .map(read_schema)
-            .transpose()
-            .map_err(refuse)?;
+        let output_schema =
+            declared.output_schema.as_deref().map(read_schema).transpose().map_err(refuse)?;
         let none = ToolRules::default();
         let rules = self.sidecar.tools.get(&own_name).unwrap_or(&none);
-        let without_rate = PerPlugin {
-            rate: None,
-            ..plugin.per_plugin
-        };
+        let without_rate = PerPlugin { rate: None, ..plugin.per_plugin };
         Ok(LoadedTool {
             title: declared.title.map(|title| clean_text(&title).into()),
             description: clean_text(&declared.description).into(),
@@ -286,10 +241,7 @@ fn read_schema(text: &str) -> Result<(Value, Box<RawValue>), String> {
 /// component with neither is named like its file.
 fn read_manifest(files: &Files, embedded: Option<String>) -> Result<Manifest, LoadError> {
     let (source, text) = match embedded {
-        Some(text) => (
-            format!("{}, its manifest", file_name(&files.component)),
-            Some(text),
-        ),
+        Some(text) => (format!("{}, its manifest", file_name(&files.component)), Some(text)),
         None => (file_name(&files.manifest), read_toml(&files.manifest)?),
     };
     match text {
@@ -330,10 +282,7 @@ fn listed(problems: Problems) -> LoadError {
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -12,4 +12,4 @@ mod watch;
 
 pub use folder::{Change, Plugins, PluginsConfig, Summary};
 pub use snapshot::Snapshot;
-pub use watch::{Changes, WatchError, watch};
+pub use watch::follow;

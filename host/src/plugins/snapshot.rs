@@ -61,22 +61,13 @@ impl Snapshot {
                     tools.push(tool);
                 }
                 several => {
-                    let plugins = several
-                        .iter()
-                        .map(|(loaded, _)| loaded.plugin.name.to_string());
+                    let plugins = several.iter().map(|(loaded, _)| loaded.plugin.name.to_string());
                     contested.push((name.clone(), plugins.collect()));
                 }
             }
         }
         let catalog = Catalog::new(tools);
-        (
-            Self {
-                catalog,
-                validators: Validators::new(schemas),
-                prepared,
-            },
-            contested,
-        )
+        (Self { catalog, validators: Validators::new(schemas), prepared }, contested)
     }
 }
 
@@ -90,10 +81,10 @@ fn tool_of(loaded: &Loaded, at: usize, id: ToolId) -> Option<Tool> {
         title: tool.title.clone(),
         description: tool.description.clone(),
         input_schema: tool.input_schema.clone(),
-        output_schema: tool.output_schema.as_ref().map(|schema| OutputSchema {
-            text: schema.text.clone(),
-            is_object: schema.is_object,
-        }),
+        output_schema: tool
+            .output_schema
+            .as_ref()
+            .map(|schema| OutputSchema { text: schema.text.clone(), is_object: schema.is_object }),
         annotations: tool.annotations,
         requires: tool.requires.clone(),
         on_denied: tool.on_denied,

@@ -1,11 +1,11 @@
 //! Notices changes of a folder, and waits until they are complete.
 
-use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 /// How long a folder must stay quiet before it is looked at: a file that is being
 /// copied, or a build that replaces several, makes events until it is done.
@@ -14,62 +14,64 @@ const SETTLE: Duration = Duration::from_millis(150);
 /// The longest that constant change may put off a look.
 const AT_LATEST: Duration = Duration::from_secs(2);
 
-/// The folder cannot be watched.
-#[derive(Debug)]
-pub struct WatchError(notify::Error);
+/// How often a folder that is not there is looked for.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-impl fmt::Display for WatchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "changes of the folder are not noticed: {}", self.0)
+/// Calls `changed` after each burst of changes of `relevant` paths in or below `dir`,
+/// for as long as this future is polled. A folder that is not there yet is waited for.
+pub async fn follow(dir: &Path, relevant: fn(&Path) -> bool, mut changed: impl AsyncFnMut()) {
+    let mut warned = false;
+    loop {
+        match Changes::of(dir, relevant) {
+            Ok(mut changes) => {
+                // What came before the watch was there.
+                changed().await;
+                while dir.is_dir() {
+                    changes.settled().await;
+                    changed().await;
+                }
+            }
+            Err(error) if !warned => {
+                tracing::warn!("{} is not watched yet: {error}", dir.display());
+                warned = true;
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
-impl std::error::Error for WatchError {}
-
 /// The changes of a folder. Watching ends when this is dropped.
-#[derive(Debug)]
-pub struct Changes {
+struct Changes {
     arrived: mpsc::Receiver<()>,
     _watcher: RecommendedWatcher,
 }
 
 impl Changes {
-    /// Returns after the next burst of changes. Cancel-safe.
-    pub async fn settled(&mut self) {
+    fn of(dir: &Path, relevant: fn(&Path) -> bool) -> notify::Result<Self> {
+        let (events, arrived) = mpsc::channel::<()>(1);
+        let watched = dir.to_path_buf();
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            let Ok(event) = event else { return };
+            let written = !matches!(event.kind, EventKind::Access(_));
+            let matters = |path: &PathBuf| *path == watched || relevant(path);
+            if written && event.paths.iter().any(matters) {
+                // A full queue means that a look is due already.
+                let _ = events.try_send(());
+            }
+        })?;
+        watcher.watch(dir, RecursiveMode::Recursive)?;
+        Ok(Self { arrived, _watcher: watcher })
+    }
+
+    /// Returns after the next burst of changes.
+    async fn settled(&mut self) {
         if self.arrived.recv().await.is_none() {
             // The watcher has ended: nothing will ever change.
             return std::future::pending().await;
         }
-        let quiet = async {
-            while let Ok(Some(())) = tokio::time::timeout(SETTLE, self.arrived.recv()).await {}
-        };
-        let _ = tokio::time::timeout(AT_LATEST, quiet).await;
+        let quiet =
+            async { while let Ok(Some(())) = timeout(SETTLE, self.arrived.recv()).await {} };
+        let _ = timeout(AT_LATEST, quiet).await;
     }
-}
-
-/// Watches `dir` and all below it for changes of paths that are `relevant`.
-///
-/// # Errors
-/// When the folder cannot be watched.
-pub fn watch(
-    dir: &Path,
-    relevant: impl Fn(&Path) -> bool + Send + 'static,
-) -> Result<Changes, WatchError> {
-    let (events, arrived) = mpsc::channel::<()>(1);
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        let Ok(event) = event else { return };
-        let written = !matches!(event.kind, EventKind::Access(_));
-        if written && event.paths.iter().any(|path| relevant(path)) {
-            // A full queue means that a look is due already.
-            let _ = events.try_send(());
-        }
-    })
-    .map_err(WatchError)?;
-    watcher
-        .watch(dir, RecursiveMode::Recursive)
-        .map_err(WatchError)?;
-    Ok(Changes {
-        arrived,
-        _watcher: watcher,
-    })
 }

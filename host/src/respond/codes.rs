@@ -164,18 +164,10 @@ mod tests {
             (Code::UnsupportedProtocolVersion, 400, -32022),
         ];
         for (code, number, rpc) in malformed {
-            assert_eq!(
-                (status(&code).as_u16(), rpc_code(&code)),
-                (number, rpc),
-                "{code}"
-            );
+            assert_eq!((status(&code).as_u16(), rpc_code(&code)), (number, rpc), "{code}");
         }
         for (code, rpc) in [(Code::ToolNotFound, -32602), (Code::Internal, -32603)] {
-            assert_eq!(
-                (form(&code), rpc_code(&code)),
-                (Form::Error(Shown::InBand), rpc),
-                "{code}"
-            );
+            assert_eq!((form(&code), rpc_code(&code)), (Form::Error(Shown::InBand), rpc), "{code}");
         }
     }
 
@@ -183,13 +175,8 @@ mod tests {
     fn no_integer_is_one_that_mcp_reserves_for_others() {
         for code in Code::HOST {
             let rpc = rpc_code(code);
-            let standard = [
-                -32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022,
-            ];
-            assert!(
-                standard.contains(&rpc) || (400..600).contains(&rpc),
-                "{code}: {rpc}"
-            );
+            let standard = [-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022];
+            assert!(standard.contains(&rpc) || (400..600).contains(&rpc), "{code}: {rpc}");
         }
     }
 }

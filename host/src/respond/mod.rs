@@ -25,8 +25,8 @@ use self::wire::{
 use crate::catalog::Tool;
 use crate::error::{Code, Error, Retry};
 use crate::names::RequestId;
+use crate::runtime::Spent;
 use crate::sanitize::{CleanOutput, ContentBlock};
-use crate::telemetry::Cost;
 use crate::transport::{BadMessage, Progress, RpcId, Shown, Version};
 
 /// The header that carries our name for a request on every HTTP answer.
@@ -75,7 +75,7 @@ pub struct Called {
     /// The tool, where the caller may know that there is one.
     pub tool: Option<Arc<Tool>>,
     /// What the guest spent, where it ran. Not for clients.
-    pub cost: Option<Cost>,
+    pub cost: Option<Spent>,
     /// How long the call waited for its slot, where it got one. Not for clients.
     pub queued: Option<Duration>,
     /// Its result, or why there is none.
@@ -85,12 +85,7 @@ pub struct Called {
 impl Called {
     /// A call that ended before anything was known of it.
     pub fn refused(error: Error) -> Self {
-        Self {
-            tool: None,
-            cost: None,
-            queued: None,
-            result: Err(error),
-        }
+        Self { tool: None, cost: None, queued: None, result: Err(error) }
     }
 }
 
@@ -106,25 +101,17 @@ impl Reply {
     /// failure included, or nothing at all.
     fn refusal(&self) -> Option<Refusal<'_>> {
         match self {
-            Self::Gate(error) => Some(Refusal {
-                id: None,
-                error: Cow::Borrowed(error),
-                shown: Shown::AsStatus,
-            }),
-            Self::Malformed(BadMessage { id, error, shown }) => Some(Refusal {
-                id: Some(id),
-                error: Cow::Borrowed(error),
-                shown: *shown,
-            }),
+            Self::Gate(error) => {
+                Some(Refusal { id: None, error: Cow::Borrowed(error), shown: Shown::AsStatus })
+            }
+            Self::Malformed(BadMessage { id, error, shown }) => {
+                Some(Refusal { id: Some(id), error: Cow::Borrowed(error), shown: *shown })
+            }
             Self::Accepted => None,
             Self::Answer { id, answer, .. } => {
                 let error = answer.failure()?;
                 match codes::form(error.code()) {
-                    Form::Error(shown) => Some(Refusal {
-                        id: Some(id),
-                        error,
-                        shown,
-                    }),
+                    Form::Error(shown) => Some(Refusal { id: Some(id), error, shown }),
                     Form::ToolResult | Form::Silence => None,
                 }
             }
@@ -160,18 +147,9 @@ impl Answer {
 /// valid JSON in any case, though it may hold line breaks between tokens.
 fn message(reply: &Reply, request_id: RequestId) -> Option<Bytes> {
     if let Some(Refusal { id, error, .. }) = reply.refusal() {
-        return Some(written(
-            wire::write(&Failure::new(id, &error, request_id)),
-            id,
-            request_id,
-        ));
+        return Some(written(wire::write(&Failure::new(id, &error, request_id)), id, request_id));
     }
-    let Reply::Answer {
-        id,
-        version,
-        answer,
-    } = reply
-    else {
+    let Reply::Answer { id, version, answer } = reply else {
         return None;
     };
     let version = *version;
@@ -250,9 +228,7 @@ pub fn frame(reply: &Reply, request_id: RequestId) -> Option<Bytes> {
 
 /// A report of progress as one JSON-RPC message in one line.
 pub fn progress_frame(progress: &Progress) -> Bytes {
-    wire::write(&ProgressNotification::new(progress))
-        .map(one_line)
-        .unwrap_or_default()
+    wire::write(&ProgressNotification::new(progress)).map(one_line).unwrap_or_default()
 }
 
 /// Replaces line breaks. Inside a JSON string they are always escaped, so these
@@ -262,25 +238,14 @@ fn one_line(message: Bytes) -> Bytes {
     if !message.iter().any(is_break) {
         return message;
     }
-    message
-        .iter()
-        .map(|byte| if is_break(byte) { b' ' } else { *byte })
-        .collect()
+    message.iter().map(|byte| if is_break(byte) { b' ' } else { *byte }).collect()
 }
 
 /// The reply as an HTTP answer.
 pub fn http(reply: &Reply, request_id: RequestId) -> Response<Bytes> {
     let status = match reply.refusal() {
-        Some(Refusal {
-            error,
-            shown: Shown::AsStatus,
-            ..
-        }) => codes::status(error.code()),
-        Some(Refusal {
-            shown: Shown::InBand,
-            ..
-        })
-        | None => StatusCode::OK,
+        Some(Refusal { error, shown: Shown::AsStatus, .. }) => codes::status(error.code()),
+        Some(Refusal { shown: Shown::InBand, .. }) | None => StatusCode::OK,
     };
     let mut response = match message(reply, request_id) {
         Some(body) => {
@@ -321,10 +286,7 @@ fn hint(code: &Code) -> Option<(HeaderName, &'static str)> {
         return Some((WWW_AUTHENTICATE, r#"Bearer realm="bulkhead""#));
     }
     if *code == Code::InsufficientScope {
-        return Some((
-            WWW_AUTHENTICATE,
-            r#"Bearer realm="bulkhead", error="insufficient_scope""#,
-        ));
+        return Some((WWW_AUTHENTICATE, r#"Bearer realm="bulkhead", error="insufficient_scope""#));
     }
     (*code == Code::MethodNotAllowed).then_some((ALLOW, "POST"))
 }
@@ -342,8 +304,7 @@ fn retry_after(error: &Error) -> Option<HeaderValue> {
 }
 
 fn seconds_up(wait: Duration) -> u64 {
-    wait.as_secs()
-        .saturating_add(u64::from(wait.subsec_nanos() > 0))
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
 }
 
 #[cfg(test)]
@@ -374,16 +335,9 @@ mod tests {
     }
 
     fn tool(output_schema: Option<(&str, bool)>) -> Arc<Tool> {
-        let per_plugin = PerPlugin {
-            concurrency: 1,
-            queue: 1,
-            queue_timeout: Duration::ZERO,
-            rate: None,
-        };
-        let per_agent = PerAgent {
-            rate: None,
-            concurrency: None,
-        };
+        let per_plugin =
+            PerPlugin { concurrency: 1, queue: 1, queue_timeout: Duration::ZERO, rate: None };
+        let per_agent = PerAgent { rate: None, concurrency: None };
         Arc::new(Tool {
             id: ToolId(0),
             name: "count".parse().unwrap(),
@@ -398,14 +352,9 @@ mod tests {
             title: Some("Count words".into()),
             description: "Counts.".into(),
             input_schema: raw("{ \"type\":\"object\",\n  \"b\":1.0, \"a\":2 }"),
-            output_schema: output_schema.map(|(text, is_object)| OutputSchema {
-                text: raw(text),
-                is_object,
-            }),
-            annotations: Some(Annotations {
-                read_only_hint: Some(true),
-                ..Annotations::default()
-            }),
+            output_schema: output_schema
+                .map(|(text, is_object)| OutputSchema { text: raw(text), is_object }),
+            annotations: Some(Annotations { read_only_hint: Some(true), ..Annotations::default() }),
             requires: Vec::new(),
             on_denied: OnDenied::Explain,
             per_call: PerCall {
@@ -422,15 +371,8 @@ mod tests {
     }
 
     fn failed(error: Error, tool: Option<Arc<Tool>>, version: Version) -> Reply {
-        let called = Called {
-            tool,
-            ..Called::refused(error)
-        };
-        Reply::Answer {
-            id: id(),
-            version,
-            answer: Answer::Called(called),
-        }
+        let called = Called { tool, ..Called::refused(error) };
+        Reply::Answer { id: id(), version, answer: Answer::Called(called) }
     }
 
     /// Status, headers in question, and body with our own request id as `ID`.
@@ -439,12 +381,10 @@ mod tests {
         let response = http(reply, request_id);
         assert_eq!(response.headers()["x-request-id"], request_id.to_string());
         assert_eq!(response.headers()["cache-control"], "no-store");
-        let said = ["allow", "retry-after", "www-authenticate"]
-            .into_iter()
-            .filter_map(|name| {
-                let value = response.headers().get(name)?.to_str().unwrap();
-                Some(format!("{name}: {value}"))
-            });
+        let said = ["allow", "retry-after", "www-authenticate"].into_iter().filter_map(|name| {
+            let value = response.headers().get(name)?.to_str().unwrap();
+            Some(format!("{name}: {value}"))
+        });
         let body = String::from_utf8(response.body().to_vec()).unwrap();
         let body = body.replace(&request_id.to_string(), "ID");
         let body = match body.as_str() {
@@ -466,25 +406,13 @@ mod tests {
             (Error::new(Code::Unauthenticated, "x"), 401, vec![challenge]),
             (Error::new(Code::InsufficientScope, "x"), 403, vec![step_up]),
             (Error::new(Code::OriginForbidden, "x"), 403, vec![]),
-            (
-                Error::new(Code::MethodNotAllowed, "x"),
-                405,
-                vec!["allow: POST"],
-            ),
+            (Error::new(Code::MethodNotAllowed, "x"), 405, vec!["allow: POST"]),
             (Error::new(Code::NotAcceptable, "x"), 406, vec![]),
             (Error::new(Code::DeadlineExceeded, "x"), 408, vec![]),
             (Error::new(Code::PayloadTooLarge, "x"), 413, vec![]),
             (Error::new(Code::UnsupportedMediaType, "x"), 415, vec![]),
-            (
-                Error::new(Code::RateLimited, "x").retry(wait),
-                429,
-                vec!["retry-after: 2"],
-            ),
-            (
-                Error::new(Code::Unavailable, "x").retry(Retry::Maybe),
-                503,
-                vec!["retry-after: 1"],
-            ),
+            (Error::new(Code::RateLimited, "x").retry(wait), 429, vec!["retry-after: 2"]),
+            (Error::new(Code::Unavailable, "x").retry(Retry::Maybe), 503, vec!["retry-after: 1"]),
         ] {
             let code = error.code().clone();
             let (found, headers, body) = shown(&Reply::Gate(error));
@@ -503,11 +431,7 @@ mod tests {
     #[test]
     fn a_malformed_message_is_answered_under_its_id() {
         let wrong = |code, shown| {
-            Reply::Malformed(BadMessage {
-                id: id(),
-                error: Error::new(code, "x"),
-                shown,
-            })
+            Reply::Malformed(BadMessage { id: id(), error: Error::new(code, "x"), shown })
         };
         for (code, shown_as, status, rpc) in [
             (Code::InvalidRequest, Shown::AsStatus, 400, -32600),
@@ -523,11 +447,7 @@ mod tests {
             });
             let error = json!({ "code": rpc, "message": "x", "data": data });
             assert_eq!(found, status);
-            assert_eq!(
-                body,
-                json!({ "jsonrpc": "2.0", "id": "r-1", "error": error }),
-                "{code}"
-            );
+            assert_eq!(body, json!({ "jsonrpc": "2.0", "id": "r-1", "error": error }), "{code}");
         }
     }
 
@@ -536,11 +456,7 @@ mod tests {
         let error = Error::new(Code::UnsupportedProtocolVersion, "x")
             .detail("supported", vec!["2026-07-28"])
             .detail("requested", "1");
-        let bad = BadMessage {
-            id: RpcId::none(),
-            error,
-            shown: Shown::AsStatus,
-        };
+        let bad = BadMessage { id: RpcId::none(), error, shown: Shown::AsStatus };
         let (status, _, body) = shown(&Reply::Malformed(bad));
         assert_eq!((status, &body["error"]["code"]), (400, &json!(-32022)));
         assert_eq!(
@@ -554,10 +470,7 @@ mod tests {
             .detail("requiredCapabilities", json!({ "sampling": {} }));
         let (status, _, body) = shown(&failed(error, None, NEW));
         assert_eq!((status, &body["error"]["code"]), (400, &json!(-32021)));
-        assert_eq!(
-            body["error"]["data"]["requiredCapabilities"],
-            json!({ "sampling": {} })
-        );
+        assert_eq!(body["error"]["data"]["requiredCapabilities"], json!({ "sampling": {} }));
     }
 
     #[test]
@@ -580,11 +493,7 @@ mod tests {
     #[test]
     fn a_cursor_is_never_ours() {
         for version in Version::ALL {
-            let reply = Reply::Answer {
-                id: id(),
-                version: *version,
-                answer: Answer::BadCursor,
-            };
+            let reply = Reply::Answer { id: id(), version: *version, answer: Answer::BadCursor };
             let (status, _, body) = shown(&reply);
             assert_eq!((status, &body["error"]["code"]), (200, &json!(-32602)));
         }
@@ -594,20 +503,16 @@ mod tests {
     fn a_result_without_a_message_is_the_same_result() {
         let request_id = RequestId::generate();
         let reply = |error| failed(Error::new(error, "x"), None, NEW);
-        let called = |reply| match reply {
-            Reply::Answer {
-                answer: Answer::Called(called),
-                ..
-            } => called,
-            other => panic!("{other:?}"),
+        let called = |reply| {
+            let Reply::Answer { answer: Answer::Called(called), .. } = reply else {
+                panic!("{reply:?}");
+            };
+            called
         };
         let framed = frame(&reply(Code::ToolCrashed), request_id).unwrap();
         let framed: Value = serde_json::from_slice(&framed).unwrap();
         let alone = tool_result(&called(reply(Code::ToolCrashed)), NEW, request_id).unwrap();
-        assert_eq!(
-            serde_json::from_str::<Value>(alone.get()).unwrap(),
-            framed["result"]
-        );
+        assert_eq!(serde_json::from_str::<Value>(alone.get()).unwrap(), framed["result"]);
         for code in [Code::ToolNotFound, Code::Cancelled] {
             let refused = tool_result(&called(reply(code.clone())), NEW, request_id).unwrap_err();
             assert_eq!(*refused.code(), code);
@@ -635,10 +540,8 @@ mod tests {
             (Code::ToolError, None),
             (conflict, None),
         ] {
-            let error = Error::new(code.clone(), "why")
-                .retry(wait)
-                .detail("limit", "a")
-                .because("b");
+            let error =
+                Error::new(code.clone(), "why").retry(wait).detail("limit", "a").because("b");
             let object = json!({
                 "code": code.as_str(), "message": "why", "retryable": true,
                 "retryAfterMs": 1_501, "requestId": "ID", "details": { "limit": "a" },
@@ -654,11 +557,7 @@ mod tests {
                 assert_eq!(result["_meta"]["io.bulkhead/error"], object, "{code}");
                 assert_eq!(result["content"][0]["type"], "text");
                 let text = result["content"][0]["text"].as_str().unwrap();
-                assert_eq!(
-                    serde_json::from_str::<Value>(text).unwrap(),
-                    object,
-                    "{code}"
-                );
+                assert_eq!(serde_json::from_str::<Value>(text).unwrap(), object, "{code}");
                 let modern = version.is_modern();
                 assert_eq!(result.get("resultType").is_some(), modern);
                 let server = result["_meta"].get("io.modelcontextprotocol/serverInfo");
@@ -670,11 +569,7 @@ mod tests {
     #[test]
     fn an_error_keeps_clear_of_an_output_schema_that_an_old_client_checks() {
         let has_structured = |schema, version| {
-            let reply = failed(
-                Error::new(Code::ToolCrashed, "x"),
-                Some(tool(schema)),
-                version,
-            );
+            let reply = failed(Error::new(Code::ToolCrashed, "x"), Some(tool(schema)), version);
             shown(&reply).2["result"].get("structuredContent").is_some()
         };
         let object = Some((r#"{"type":"object"}"#, true));
@@ -698,11 +593,7 @@ mod tests {
     }
 
     fn line(version: Version, answer: Answer) -> String {
-        let reply = Reply::Answer {
-            id: id(),
-            version,
-            answer,
-        };
+        let reply = Reply::Answer { id: id(), version, answer };
         let bytes = frame(&reply, RequestId::generate()).unwrap();
         String::from_utf8(bytes.to_vec()).unwrap()
     }
@@ -731,10 +622,7 @@ mod tests {
                     "serverInfo": server,
                 }})
             );
-            assert_eq!(
-                line(version, Answer::Pong),
-                r#"{"jsonrpc":"2.0","id":"r-1","result":{}}"#
-            );
+            assert_eq!(line(version, Answer::Pong), r#"{"jsonrpc":"2.0","id":"r-1","result":{}}"#);
         }
         assert_eq!(
             strip(line(NEW, Answer::Discovered)),
@@ -790,11 +678,8 @@ mod tests {
 
     #[test]
     fn a_frame_is_one_line_and_an_http_body_keeps_every_byte() {
-        let reply = Reply::Answer {
-            id: id(),
-            version: NEW,
-            answer: Answer::Tools(vec![tool(None)]),
-        };
+        let reply =
+            Reply::Answer { id: id(), version: NEW, answer: Answer::Tools(vec![tool(None)]) };
         let request_id = RequestId::generate();
         let framed = frame(&reply, request_id).unwrap();
         let body = http(&reply, request_id).into_body();
@@ -807,12 +692,8 @@ mod tests {
 
     #[test]
     fn progress_is_golden() {
-        let mut progress = Progress {
-            token: raw("\"p 1\""),
-            progress: 0.5,
-            total: None,
-            message: None,
-        };
+        let mut progress =
+            Progress { token: raw("\"p 1\""), progress: 0.5, total: None, message: None };
         assert_eq!(
             progress_frame(&progress),
             r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p 1","progress":0.5}}"#

@@ -45,11 +45,7 @@ pub(super) struct Success<'a, T> {
 
 impl<'a, T> Success<'a, T> {
     pub(super) fn new(id: &'a RpcId, result: T) -> Self {
-        Self {
-            jsonrpc: "2.0",
-            id,
-            result,
-        }
+        Self { jsonrpc: "2.0", id, result }
     }
 }
 
@@ -81,16 +77,8 @@ impl<'a> Failure<'a> {
         if lift {
             data.lifted = data.details.take();
         }
-        let error = RpcError {
-            code: rpc_code(error.code()),
-            message: error.message(),
-            data,
-        };
-        Self {
-            jsonrpc: "2.0",
-            id,
-            error,
-        }
+        let error = RpcError { code: rpc_code(error.code()), message: error.message(), data };
+        Self { jsonrpc: "2.0", id, error }
     }
 }
 
@@ -143,11 +131,8 @@ struct Implementation {
     version: &'static str,
 }
 
-const SERVER: Implementation = Implementation {
-    name: "bulkhead",
-    title: "Bulkhead",
-    version: env!("CARGO_PKG_VERSION"),
-};
+const SERVER: Implementation =
+    Implementation { name: "bulkhead", title: "Bulkhead", version: env!("CARGO_PKG_VERSION") };
 
 #[derive(Serialize)]
 struct Capabilities {
@@ -211,9 +196,7 @@ pub(super) struct EmptyResult {
 
 impl EmptyResult {
     pub(super) fn new(version: Version) -> Self {
-        Self {
-            result_type: complete(version),
-        }
+        Self { result_type: complete(version) }
     }
 }
 
@@ -259,18 +242,12 @@ impl Discovered {
     pub(super) fn new(version: Version) -> Self {
         Self {
             result_type: complete(version),
-            supported_versions: Version::ALL
-                .iter()
-                .map(|version| version.as_str())
-                .collect(),
+            supported_versions: Version::ALL.iter().map(|version| version.as_str()).collect(),
             capabilities: CAPABILITIES,
             instructions: INSTRUCTIONS,
             ttl_ms: ttl_ms(version, DISCOVER_TTL),
             cache_scope: cache_scope(version),
-            meta: Meta {
-                version,
-                error: None,
-            },
+            meta: Meta { version, error: None },
         }
     }
 }
@@ -297,10 +274,7 @@ impl<'a> ToolList<'a> {
             tools: tools.map(|tool| Listed::new(tool, version)).collect(),
             ttl_ms: ttl_ms(version, TOOLS_TTL),
             cache_scope: cache_scope(version),
-            meta: Meta {
-                version,
-                error: None,
-            },
+            meta: Meta { version, error: None },
         }
     }
 }
@@ -389,10 +363,7 @@ impl<'a, B: Serialize> CallResult<'a, B> {
             content: Content::Blocks(blocks),
             structured_content: structured.filter(fits).map(Structured::Value),
             is_error: false,
-            meta: Meta {
-                version,
-                error: None,
-            },
+            meta: Meta { version, error: None },
         }
     }
 
@@ -409,15 +380,10 @@ impl<'a, B: Serialize> CallResult<'a, B> {
             && tool.is_some_and(|tool| listed_output_schema(tool, version).is_some());
         Ok(Self {
             result_type: complete(version),
-            content: Content::Text([TextBlock {
-                text: serde_json::to_string(error)?,
-            }]),
+            content: Content::Text([TextBlock { text: serde_json::to_string(error)? }]),
             structured_content: (!checked).then_some(Structured::Error { error }),
             is_error: true,
-            meta: Meta {
-                version,
-                error: Some(error),
-            },
+            meta: Meta { version, error: Some(error) },
         })
     }
 }
@@ -432,11 +398,7 @@ pub(super) struct ProgressNotification<'a> {
 
 impl<'a> ProgressNotification<'a> {
     pub(super) fn new(params: &'a Progress) -> Self {
-        Self {
-            jsonrpc: "2.0",
-            method: "notifications/progress",
-            params,
-        }
+        Self { jsonrpc: "2.0", method: "notifications/progress", params }
     }
 }
 
@@ -465,11 +427,7 @@ mod tests {
                 r#"{"content":[{"text":"a"}],"structuredContent":{ "n" : 1.0 }}"#
             );
             for other in ["[1]", "1", "\"x\"", "null"] {
-                assert_eq!(
-                    done(Some(other), version),
-                    r#"{"content":[{"text":"a"}]}"#,
-                    "{other}"
-                );
+                assert_eq!(done(Some(other), version), r#"{"content":[{"text":"a"}]}"#, "{other}");
             }
         }
         for structured in [object, "[1]", "1", "\"x\"", "null"] {

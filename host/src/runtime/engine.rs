@@ -1,7 +1,7 @@
 //! The engine, its pool of instances, and what the machine allows.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,9 +85,7 @@ impl Machine {
 
     fn affordable_slots(&self) -> u32 {
         let affordable = self.max_mappings.saturating_sub(MAPPINGS_RESERVED) / MAPPINGS_PER_SLOT;
-        u32::try_from(affordable)
-            .unwrap_or(MAX_SLOTS)
-            .clamp(16, MAX_SLOTS)
+        u32::try_from(affordable).unwrap_or(MAX_SLOTS).clamp(16, MAX_SLOTS)
     }
 }
 
@@ -122,10 +120,7 @@ fn raise_open_files() -> Option<u64> {
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
         let limit = getrlimit(Resource::Nofile);
-        let raised = Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        };
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
         match setrlimit(Resource::Nofile, raised) {
             Ok(()) => limit.maximum,
             Err(_) => limit.current,
@@ -164,9 +159,7 @@ pub struct Sandbox {
 
 impl fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sandbox")
-            .field("machine", &self.machine)
-            .finish_non_exhaustive()
+        f.debug_struct("Sandbox").field("machine", &self.machine).finish_non_exhaustive()
     }
 }
 
@@ -179,7 +172,7 @@ impl Sandbox {
     /// # Errors
     /// When the engine, its threads or its cache cannot be had.
     pub fn new(cache_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, SandboxError> {
-        own_folder(cache_dir)?;
+        let cache_dir = &own_folder(cache_dir)?;
         let mut machine = Machine::look();
         let slots = machine.affordable_slots();
         let engine = match pooled(cache_dir, slots, machine.pagemap_scan) {
@@ -192,7 +185,7 @@ impl Sandbox {
                 Engine::new(&base_config(cache_dir)?)?
             }
         };
-        start_ticking(&engine, &clock)?;
+        start_ticking(&engine)?;
 
         let mut linker = Linker::new(&engine);
         capabilities::link_inert(&mut linker)?;
@@ -202,13 +195,7 @@ impl Sandbox {
 
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let burners = Burners::start(cores).map_err(|error| SandboxError(error.to_string()))?;
-        Ok(Self {
-            engine,
-            linker,
-            burners: Arc::new(burners),
-            clock,
-            machine,
-        })
+        Ok(Self { engine, linker, burners: Arc::new(burners), clock, machine })
     }
 
     /// What the machine allows.
@@ -251,21 +238,15 @@ fn pooled(cache_dir: &Path, slots: u32, pagemap_scan: bool) -> wasmtime::Result<
         .max_unused_warm_slots(slots)
         .linear_memory_keep_resident(resident)
         .table_keep_resident(resident)
-        .pagemap_scan(if pagemap_scan {
-            Enabled::Yes
-        } else {
-            Enabled::No
-        });
+        .pagemap_scan(if pagemap_scan { Enabled::Yes } else { Enabled::No });
     let mut config = base_config(cache_dir)?;
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)
 }
 
 /// Advances the engine's epoch for as long as the engine lives.
-fn start_ticking(engine: &Engine, clock: &Arc<dyn Clock>) -> Result<(), SandboxError> {
+fn start_ticking(engine: &Engine) -> Result<(), SandboxError> {
     let engine = engine.weak();
-    // The tick is real time whatever the clock says: it only makes guests look.
-    let _ = clock;
     std::thread::Builder::new()
         .name("epoch".to_owned())
         .spawn(move || {
@@ -279,8 +260,9 @@ fn start_ticking(engine: &Engine, clock: &Arc<dyn Clock>) -> Result<(), SandboxE
         .map_err(|error| SandboxError(error.to_string()))
 }
 
-/// Makes sure that only we can write to the folder of compiled code.
-fn own_folder(dir: &Path) -> Result<(), SandboxError> {
+/// Makes sure that only we can write to the folder of compiled code, and returns its
+/// absolute path.
+fn own_folder(dir: &Path) -> Result<PathBuf, SandboxError> {
     let failed = |error: std::io::Error| SandboxError(format!("{}: {error}", dir.display()));
     std::fs::create_dir_all(dir).map_err(failed)?;
     #[cfg(unix)]
@@ -298,5 +280,5 @@ fn own_folder(dir: &Path) -> Result<(), SandboxError> {
                 .map_err(failed)?;
         }
     }
-    Ok(())
+    dir.canonicalize().map_err(failed)
 }

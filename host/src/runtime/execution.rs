@@ -35,9 +35,7 @@ impl Burners {
             .thread_name("guest")
             .on_thread_start(lower_priority)
             .build()?;
-        Ok(Self {
-            runtime: Some(runtime),
-        })
+        Ok(Self { runtime: Some(runtime) })
     }
 
     /// Runs a future to its end, on this task until it computes and on a burner
@@ -57,13 +55,8 @@ impl Burners {
         let Some(runtime) = &self.runtime else {
             return Err("the guests' threads have ended".to_owned());
         };
-        let task = OnReactor {
-            reactor: Handle::current(),
-            future,
-        };
-        AbortOnDropHandle::new(runtime.spawn(task))
-            .await
-            .map_err(|error| error.to_string())
+        let task = OnReactor { reactor: Handle::current(), future };
+        AbortOnDropHandle::new(runtime.spawn(task)).await.map_err(|error| error.to_string())
     }
 }
 
@@ -141,10 +134,7 @@ impl Wake for Probe {
         if self.polling.load(Ordering::SeqCst) {
             self.woken.store(true, Ordering::SeqCst);
         }
-        self.inner
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .wake_by_ref();
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
     }
 }
 
@@ -190,11 +180,7 @@ mod tests {
             let mut yielded = false;
             poll_fn(|cx| {
                 cx.waker().wake_by_ref();
-                if std::mem::replace(&mut yielded, true) {
-                    Poll::Ready(())
-                } else {
-                    Poll::Pending
-                }
+                if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }
             })
             .await;
             (first, here())

@@ -76,10 +76,7 @@ impl Fault {
         }
         // The engine's own type for this is private. Pinned by the test of a guest
         // that returns more than its quota.
-        if error
-            .chain()
-            .any(|cause| cause.to_string().contains("fuel allocated for hostcalls"))
-        {
+        if error.chain().any(|cause| cause.to_string().contains("fuel allocated for hostcalls")) {
             return Self::Handed;
         }
         if let Some(exit) = error.downcast_ref::<I32Exit>() {
@@ -127,11 +124,10 @@ impl Fault {
                 quota.memory.to_string(),
                 "The tool needed more memory than it may use.",
             ),
-            Self::NoRoom => Error::new(
-                Code::Unavailable,
-                "The server runs as many calls as it can.",
-            )
-            .retry(Retry::After(POOL_RETRY)),
+            Self::NoRoom => {
+                Error::new(Code::Unavailable, "The server runs as many calls as it can.")
+                    .retry(Retry::After(POOL_RETRY))
+            }
             Self::Cancelled => Error::new(Code::Cancelled, "The call was cancelled."),
             Self::Crashed(why) => Error::new(
                 Code::ToolCrashed,

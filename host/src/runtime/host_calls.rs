@@ -44,10 +44,7 @@ impl call::HostWithStore<CallState> for Calls {
 
 impl call::Host for &mut CallState {
     fn agent(&mut self) -> wasmtime::Result<String> {
-        Ok(self
-            .caller()
-            .map(|caller| caller.agent.clone())
-            .unwrap_or_default())
+        Ok(self.caller().map(|caller| caller.agent.clone()).unwrap_or_default())
     }
 
     fn subject(&mut self) -> wasmtime::Result<Option<String>> {
@@ -55,40 +52,31 @@ impl call::Host for &mut CallState {
     }
 
     fn scopes(&mut self) -> wasmtime::Result<Vec<String>> {
-        Ok(self
-            .caller()
-            .map(|caller| caller.scopes.clone())
-            .unwrap_or_default())
+        Ok(self.caller().map(|caller| caller.scopes.clone()).unwrap_or_default())
     }
 
     fn request_id(&mut self) -> wasmtime::Result<String> {
-        Ok(self
-            .context()
-            .map(|context| context.request_id.to_string())
-            .unwrap_or_default())
+        Ok(self.context().map(|context| context.request_id.to_string()).unwrap_or_default())
     }
 
     fn traceparent(&mut self) -> wasmtime::Result<Option<String>> {
-        Ok(self
-            .context()
-            .and_then(|context| context.traceparent.as_deref().map(str::to_owned)))
+        Ok(self.context().and_then(|context| context.traceparent.as_deref().map(str::to_owned)))
     }
 
     fn tracestate(&mut self) -> wasmtime::Result<Option<String>> {
-        Ok(self
-            .context()
-            .and_then(|context| context.tracestate.as_deref().map(str::to_owned)))
+        Ok(self.context().and_then(|context| context.tracestate.as_deref().map(str::to_owned)))
     }
 
     fn client_metadata(&mut self) -> wasmtime::Result<String> {
-        Ok(self.context().map_or_else(
-            || "{}".to_owned(),
-            |context| context.client_metadata.to_string(),
-        ))
+        Ok(self
+            .context()
+            .map_or_else(|| "{}".to_owned(), |context| context.client_metadata.to_string()))
     }
 
     fn remaining_time_ms(&mut self) -> wasmtime::Result<u64> {
-        let left = self.deadline.saturating_duration_since(self.clock.now());
+        // As frozen as every other clock while the host asks for the tools.
+        let now = if self.call.is_some() { self.clock.now() } else { self.started };
+        let left = self.deadline.saturating_duration_since(now);
         Ok(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
     }
 
@@ -116,21 +104,14 @@ impl call::Host for &mut CallState {
         if progress.is_finite() && grows {
             self.last_progress = Some(progress);
             let total = total.filter(|total| total.is_finite());
-            self.tell(GuestEvent::Progress {
-                progress,
-                total,
-                message: message.as_deref(),
-            });
+            self.tell(GuestEvent::Progress { progress, total, message: message.as_deref() });
         }
         Ok(())
     }
 
     fn log(&mut self, level: call::Level, message: String) -> wasmtime::Result<()> {
         self.charge_host_call()?;
-        self.tell(GuestEvent::Log {
-            level: level.into(),
-            message: &message,
-        });
+        self.tell(GuestEvent::Log { level: level.into(), message: &message });
         Ok(())
     }
 }

@@ -46,11 +46,7 @@ impl Inspection {
     /// The imports that are not linked without a grant.
     pub fn ungranted(&self) -> Vec<&str> {
         let linked = |import: &&str| LINKED.contains(&without_version(import));
-        self.imports
-            .iter()
-            .map(String::as_str)
-            .filter(|import| !linked(import))
-            .collect()
+        self.imports.iter().map(String::as_str).filter(|import| !linked(import)).collect()
     }
 }
 
@@ -118,11 +114,8 @@ impl Found {
     }
 
     fn into_inspection(self) -> Inspection {
-        let exports = |wanted: &str| {
-            self.exports
-                .iter()
-                .any(|name| without_version(name) == wanted)
-        };
+        let exports =
+            |wanted: &str| self.exports.iter().any(|name| without_version(name) == wanted);
         let kind = match self.is_component {
             true if exports(TOOLS) => ComponentKind::Tools,
             true if exports("wasi:cli/run") => ComponentKind::Command,
@@ -131,12 +124,7 @@ impl Found {
             false if exports("_start") => ComponentKind::Command,
             false => ComponentKind::CoreModule,
         };
-        Inspection {
-            kind,
-            imports: self.imports,
-            exports: self.exports,
-            manifest: self.manifest,
-        }
+        Inspection { kind, imports: self.imports, exports: self.exports, manifest: self.manifest }
     }
 }
 
@@ -167,14 +155,8 @@ mod tests {
 
     #[test]
     fn kinds_are_told_apart() {
-        assert_eq!(
-            inspect(EMPTY_COMPONENT).unwrap().kind,
-            ComponentKind::Nothing
-        );
-        assert_eq!(
-            inspect(EMPTY_MODULE).unwrap().kind,
-            ComponentKind::CoreModule
-        );
+        assert_eq!(inspect(EMPTY_COMPONENT).unwrap().kind, ComponentKind::Nothing);
+        assert_eq!(inspect(EMPTY_MODULE).unwrap().kind, ComponentKind::CoreModule);
         for broken in [&b""[..], b"\0as", b"#!/bin/sh\n", &EMPTY_COMPONENT[..6]] {
             assert!(inspect(broken).is_err(), "{broken:?}");
         }
@@ -183,10 +165,7 @@ mod tests {
     #[test]
     fn a_manifest_goes_in_once_and_comes_out() {
         let with = embed_manifest(EMPTY_COMPONENT, "name = \"wc\"").unwrap();
-        assert_eq!(
-            inspect(&with).unwrap().manifest.as_deref(),
-            Some("name = \"wc\"")
-        );
+        assert_eq!(inspect(&with).unwrap().manifest.as_deref(), Some("name = \"wc\""));
         assert!(embed_manifest(&with, "").is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! One call in one fresh instance.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::ResourceTable;
@@ -102,9 +102,7 @@ pub async fn invoke(
         let run = bounded(store?, &quota, cancel, async |store| {
             let instance = prepared.instantiate(store).await?;
             let tools = instance.bulkhead_plugin_tools();
-            tools
-                .call_call_tool(store, &guest.guest_name, arguments)
-                .await
+            tools.call_call_tool(store, &guest.guest_name, arguments).await
         });
         Ok::<_, wasmtime::Error>(run.await)
     };
@@ -117,17 +115,11 @@ pub async fn invoke(
         Ok(returned) => Ok(RawOutput::new(tool, returned)),
         Err(fault) => Err(fault.into_error(&quota)),
     };
-    Invocation {
-        result,
-        spent: ended.spent,
-    }
+    Invocation { result, spent: ended.spent }
 }
 
 fn nothing_spent(error: Error) -> Invocation {
-    Invocation {
-        result: Err(error),
-        spent: Spent::default(),
-    }
+    Invocation { result: Err(error), spent: Spent::default() }
 }
 
 /// How a guest ended, whatever it was asked.
@@ -144,15 +136,12 @@ pub(super) fn new_store(
     call: Option<(Arc<Caller>, CallContext)>,
 ) -> wasmtime::Result<Store<CallState>> {
     let console = Console::default();
-    let wasi = if call.is_some() {
-        capabilities::inert(&console)
-    } else {
-        capabilities::frozen(&console)
-    };
+    let wasi =
+        if call.is_some() { capabilities::inert(&console) } else { capabilities::frozen(&console) };
     let clock = Arc::clone(&sandbox.clock);
     let mut resources = ResourceTable::new();
     resources.set_max_capacity(MAX_RESOURCES);
-    let deadline = clock.now() + quota.deadline;
+    let started = clock.now();
     let state = CallState {
         wasi,
         resources,
@@ -160,7 +149,8 @@ pub(super) fn new_store(
         console,
         call,
         clock,
-        deadline,
+        started,
+        deadline: started + quota.deadline,
         host_calls: 0,
         max_host_calls: quota.host_calls,
         last_progress: None,
@@ -178,11 +168,7 @@ pub(super) fn new_store(
         Ok(UpdateDeadline::Continue(1))
     });
     store.set_hostcall_fuel(
-        quota
-            .max_output
-            .as_usize()
-            .saturating_mul(2)
-            .saturating_add(HANDOVER_SLACK),
+        quota.max_output.as_usize().saturating_mul(2).saturating_add(HANDOVER_SLACK),
     );
     store.set_max_component_handles(MAX_RESOURCES);
     Ok(store)
@@ -197,8 +183,7 @@ pub(super) async fn bounded<T>(
     cancel: CancellationToken,
     guest: impl AsyncFnOnce(&mut Store<CallState>) -> wasmtime::Result<T>,
 ) -> Ended<T> {
-    let started = store.data().clock.now();
-    let deadline: Instant = store.data().deadline;
+    let deadline = store.data().deadline;
     let outcome = tokio::select! {
         biased;
         result = guest(&mut store) => Ok(result),
@@ -214,16 +199,12 @@ pub(super) async fn bounded<T>(
     let spent = Spent {
         fuel: Fuel(quota.fuel.0.saturating_sub(left)),
         peak_memory: state.memory.peak(),
-        run: state.clock.now().saturating_duration_since(started),
+        run: state.clock.now().saturating_duration_since(state.started),
         host_calls: state.host_calls,
     };
     let printed = state.console.text();
     if let (Some((_, context)), Some(text)) = (&state.call, &printed) {
         (context.events)(GuestEvent::Printed(text));
     }
-    Ended {
-        result,
-        spent,
-        printed,
-    }
+    Ended { result, spent, printed }
 }

@@ -25,13 +25,7 @@ pub(super) struct MemoryMeter {
 
 impl MemoryMeter {
     pub(super) fn new(quota: ByteCount) -> Self {
-        Self {
-            quota: quota.0,
-            used: 0,
-            peak: 0,
-            granted: 0,
-            refused: false,
-        }
+        Self { quota: quota.0, used: 0, peak: 0, granted: 0, refused: false }
     }
 
     /// The most that was in use at once.
@@ -112,12 +106,8 @@ mod tests {
     fn a_growth_that_failed_is_given_back_once() {
         let mut meter = MemoryMeter::new(ByteCount(1_000));
         assert!(meter.memory_growing(0, 800, None).unwrap());
-        meter
-            .memory_grow_failed(wasmtime::Error::msg("no memory"))
-            .unwrap();
-        meter
-            .memory_grow_failed(wasmtime::Error::msg("said twice"))
-            .unwrap();
+        meter.memory_grow_failed(wasmtime::Error::msg("no memory")).unwrap();
+        meter.memory_grow_failed(wasmtime::Error::msg("said twice")).unwrap();
         assert!(meter.memory_growing(0, 1_000, None).unwrap());
         assert!(!meter.memory_growing(1_000, 1_001, None).unwrap());
     }

@@ -51,16 +51,10 @@ impl RawOutput {
 
 /// What a tool returned. All of it is the guest's own text and bytes.
 #[derive(Debug)]
-#[expect(
-    missing_docs,
-    reason = "the fields are those of the contract's records"
-)]
+#[expect(missing_docs, reason = "the fields are those of the contract's records")]
 pub enum Produced {
     /// A result.
-    Done {
-        blocks: Vec<Block>,
-        structured: Option<String>,
-    },
+    Done { blocks: Vec<Block>, structured: Option<String> },
     /// A wish to ask the client, which is not served.
     InputRequired,
     /// The tool's own failure.
@@ -75,10 +69,7 @@ pub enum Produced {
 
 /// A block of content as the guest returned it.
 #[derive(Debug)]
-#[expect(
-    missing_docs,
-    reason = "the fields are those of the contract's records"
-)]
+#[expect(missing_docs, reason = "the fields are those of the contract's records")]
 pub enum Block {
     Text(String),
     Image {
@@ -113,14 +104,12 @@ impl From<types::Content> for Block {
     fn from(content: types::Content) -> Self {
         match content {
             types::Content::Text(text) => Self::Text(text.text),
-            types::Content::Image(media) => Self::Image {
-                data: media.data,
-                mime_type: media.mime_type,
-            },
-            types::Content::Audio(media) => Self::Audio {
-                data: media.data,
-                mime_type: media.mime_type,
-            },
+            types::Content::Image(media) => {
+                Self::Image { data: media.data, mime_type: media.mime_type }
+            }
+            types::Content::Audio(media) => {
+                Self::Audio { data: media.data, mime_type: media.mime_type }
+            }
             types::Content::ResourceLink(link) => Self::ResourceLink {
                 uri: link.uri,
                 name: link.name,
@@ -128,23 +117,14 @@ impl From<types::Content> for Block {
                 mime_type: link.mime_type,
             },
             types::Content::Resource(resource) => {
-                let types::EmbeddedResource {
-                    uri,
-                    mime_type,
-                    contents,
-                    extra: _,
-                } = resource;
+                let types::EmbeddedResource { uri, mime_type, contents, extra: _ } = resource;
                 match contents {
-                    types::ResourceContents::Text(text) => Self::ResourceText {
-                        uri,
-                        mime_type,
-                        text,
-                    },
-                    types::ResourceContents::Blob(data) => Self::ResourceBlob {
-                        uri,
-                        mime_type,
-                        data,
-                    },
+                    types::ResourceContents::Text(text) => {
+                        Self::ResourceText { uri, mime_type, text }
+                    }
+                    types::ResourceContents::Blob(data) => {
+                        Self::ResourceBlob { uri, mime_type, data }
+                    }
                 }
             }
             types::Content::Other(json) => Self::Other(json),

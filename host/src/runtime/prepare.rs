@@ -115,15 +115,9 @@ impl Sandbox {
         }
         let component = Component::from_binary(&self.engine, bytes)
             .map_err(|error| LoadError::new(format!("it does not compile: {error:#}")))?;
-        let linked = self
-            .linker
-            .instantiate_pre(&component)
-            .and_then(ToolPluginPre::new)
-            .map_err(|error| {
-                LoadError::new(format!(
-                    "it does not fit this version's contract: {error:#}"
-                ))
-            })?;
+        let linked = self.linker.instantiate_pre(&component).and_then(ToolPluginPre::new).map_err(
+            |error| LoadError::new(format!("it does not fit this version's contract: {error:#}")),
+        )?;
         Ok(Prepared(Arc::new(linked)))
     }
 
@@ -141,9 +135,7 @@ impl Sandbox {
         let second = self.ask_for_tools(prepared, quota).await?;
         // Compared as text, so that no field can differ unseen.
         if format!("{first:?}") != format!("{second:?}") {
-            return Err(LoadError::new(
-                "it lists different tools each time it is asked",
-            ));
+            return Err(LoadError::new("it lists different tools each time it is asked"));
         }
         if first.is_empty() {
             return Err(LoadError::new("it lists no tools"));
@@ -169,10 +161,7 @@ impl Sandbox {
         let asked = async move {
             bounded(store, &quota, CancellationToken::new(), async |store| {
                 let instance = prepared.instantiate(store).await?;
-                instance
-                    .bulkhead_plugin_tools()
-                    .call_list_tools(store)
-                    .await
+                instance.bulkhead_plugin_tools().call_list_tools(store).await
             })
             .await
         };
@@ -191,14 +180,12 @@ impl Sandbox {
 
 impl From<types::Tool> for DeclaredTool {
     fn from(tool: types::Tool) -> Self {
-        let annotations = tool
-            .annotations
-            .map(|declared| crate::catalog::Annotations {
-                read_only_hint: declared.read_only,
-                destructive_hint: declared.destructive,
-                idempotent_hint: declared.idempotent,
-                open_world_hint: declared.open_world,
-            });
+        let annotations = tool.annotations.map(|declared| crate::catalog::Annotations {
+            read_only_hint: declared.read_only,
+            destructive_hint: declared.destructive,
+            idempotent_hint: declared.idempotent,
+            open_world_hint: declared.open_world,
+        });
         Self {
             name: tool.name,
             title: tool.title,

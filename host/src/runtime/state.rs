@@ -84,9 +84,7 @@ pub struct CallContext {
 
 impl fmt::Debug for CallContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallContext")
-            .field("request_id", &self.request_id)
-            .finish_non_exhaustive()
+        f.debug_struct("CallContext").field("request_id", &self.request_id).finish_non_exhaustive()
     }
 }
 
@@ -117,6 +115,7 @@ pub(super) struct CallState {
     /// `None` while the host asks for the plugin's tools.
     pub(super) call: Option<(Arc<Caller>, CallContext)>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) started: Instant,
     pub(super) deadline: Instant,
     pub(super) host_calls: u32,
     pub(super) max_host_calls: u32,
@@ -132,10 +131,7 @@ impl HasData for Calls {
 
 impl WasiView for CallState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.resources,
-        }
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
     }
 }
 

@@ -5,11 +5,7 @@ use serde_json::value::RawValue;
 
 /// A block of a tool result (MCP `ContentBlock`), its strings already cleaned.
 #[derive(Debug, Serialize)]
-#[serde(
-    tag = "type",
-    rename_all = "snake_case",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
 #[expect(missing_docs, reason = "the names of MCP's own fields")]
 pub enum ContentBlock {
     Text {
@@ -61,15 +57,9 @@ mod tests {
     fn blocks_are_written_as_mcp_names_them() {
         let raw = RawValue::from_string(r#"{"type":"x","y":1.50}"#.to_owned()).unwrap();
         let rows = [
+            (ContentBlock::Text { text: "a".into() }, r#"{"type":"text","text":"a"}"#),
             (
-                ContentBlock::Text { text: "a".into() },
-                r#"{"type":"text","text":"a"}"#,
-            ),
-            (
-                ContentBlock::Image {
-                    data: "AA==".into(),
-                    mime_type: "image/png".into(),
-                },
+                ContentBlock::Image { data: "AA==".into(), mime_type: "image/png".into() },
                 r#"{"type":"image","data":"AA==","mimeType":"image/png"}"#,
             ),
             (

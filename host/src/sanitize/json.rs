@@ -23,11 +23,7 @@ pub fn clean_json(text: &str) -> Result<(Value, Box<RawValue>), Unclean> {
     crate::json::check(text.as_bytes(), crate::json::MAX_DEPTH).map_err(|_| Unclean::NotStrict)?;
     let value: Value = serde_json::from_str(text).map_err(|_| Unclean::NotStrict)?;
     let (value, changed) = clean_value(value);
-    let text = if changed {
-        value.to_string()
-    } else {
-        text.trim().to_owned()
-    };
+    let text = if changed { value.to_string() } else { text.trim().to_owned() };
     let raw = RawValue::from_string(text).map_err(|_| Unclean::NotStrict)?;
     Ok((value, raw))
 }
@@ -84,11 +80,7 @@ mod tests {
 
     #[test]
     fn clean_json_keeps_its_bytes() {
-        for text in [
-            r#"{"b":1.50,"a":[1e2,"ü\n"]}"#,
-            "12345678901234567890123",
-            "\"\\u00e4\"",
-        ] {
+        for text in [r#"{"b":1.50,"a":[1e2,"ü\n"]}"#, "12345678901234567890123", "\"\\u00e4\""] {
             assert_eq!(cleaned(text).as_deref(), Ok(text));
         }
     }

@@ -78,20 +78,8 @@ pub fn clean(raw: RawOutput, validators: &Validators) -> Result<CleanOutput, Err
     let tool = Arc::clone(raw.tool());
     let (blocks, structured) = match raw.into_produced() {
         Produced::Done { blocks, structured } => (blocks, structured),
-        Produced::Failed {
-            code,
-            message,
-            retryable,
-            retry_after_ms,
-            details,
-        } => {
-            return Err(failure(
-                &code,
-                &message,
-                retryable,
-                retry_after_ms,
-                details.as_deref(),
-            ));
+        Produced::Failed { code, message, retryable, retry_after_ms, details } => {
+            return Err(failure(&code, &message, retryable, retry_after_ms, details.as_deref()));
         }
         Produced::InputRequired => {
             return Err(Error::new(
@@ -107,45 +95,30 @@ pub fn clean(raw: RawOutput, validators: &Validators) -> Result<CleanOutput, Err
         return Err(too_large(tool.per_call.max_output));
     }
 
-    let structured = structured
-        .map(|text| clean_json(&text))
-        .transpose()
-        .map_err(|unclean| {
-            rejected("its structured result is not valid JSON").because(format!("{unclean:?}"))
-        })?;
+    let structured = structured.map(|text| clean_json(&text)).transpose().map_err(|unclean| {
+        rejected("its structured result is not valid JSON").because(format!("{unclean:?}"))
+    })?;
     let schemas = validators
         .of(tool.id)
         .ok_or_else(|| Error::internal("a tool without schemas in its snapshot"))?;
     match &structured {
         Some((value, _)) if !schemas.accepts_output(value) => {
-            return Err(rejected(
-                "its structured result does not match its output schema",
-            ));
+            return Err(rejected("its structured result does not match its output schema"));
         }
         None if schemas.declares_output() => {
-            return Err(rejected(
-                "it returned no structured result, which it declares",
-            ));
+            return Err(rejected("it returned no structured result, which it declares"));
         }
         _ => {}
     }
     let structured = structured.map(|(_, text)| text);
 
-    let mut content = blocks
-        .into_iter()
-        .map(content_block)
-        .collect::<Result<Vec<ContentBlock>, Error>>()?;
+    let mut content =
+        blocks.into_iter().map(content_block).collect::<Result<Vec<ContentBlock>, Error>>()?;
     // For clients, and models, that read only text.
     if let (true, Some(structured)) = (content.is_empty(), &structured) {
-        content.push(ContentBlock::Text {
-            text: structured.get().to_owned(),
-        });
+        content.push(ContentBlock::Text { text: structured.get().to_owned() });
     }
-    Ok(CleanOutput {
-        content,
-        structured,
-        bytes,
-    })
+    Ok(CleanOutput { content, structured, bytes })
 }
 
 fn too_large(quota: crate::names::ByteCount) -> Error {
@@ -158,10 +131,7 @@ fn too_large(quota: crate::names::ByteCount) -> Error {
 }
 
 fn rejected(why: &'static str) -> Error {
-    Error::new(
-        Code::OutputRejected,
-        format!("The tool's result was withheld: {why}."),
-    )
+    Error::new(Code::OutputRejected, format!("The tool's result was withheld: {why}."))
 }
 
 /// A plugin's own failure. A code that is not one is told as `TOOL_ERROR`.
@@ -208,22 +178,15 @@ fn size_of_block(block: &Block) -> usize {
         Block::Image { data, mime_type } | Block::Audio { data, mime_type } => {
             encoded(data) + mime_type.len()
         }
-        Block::ResourceLink {
-            uri,
-            name,
-            description,
-            mime_type,
-        } => uri.len() + name.len() + optional(description) + optional(mime_type),
-        Block::ResourceText {
-            uri,
-            mime_type,
-            text,
-        } => uri.len() + optional(mime_type) + text.len(),
-        Block::ResourceBlob {
-            uri,
-            mime_type,
-            data,
-        } => uri.len() + optional(mime_type) + encoded(data),
+        Block::ResourceLink { uri, name, description, mime_type } => {
+            uri.len() + name.len() + optional(description) + optional(mime_type)
+        }
+        Block::ResourceText { uri, mime_type, text } => {
+            uri.len() + optional(mime_type) + text.len()
+        }
+        Block::ResourceBlob { uri, mime_type, data } => {
+            uri.len() + optional(mime_type) + encoded(data)
+        }
     }
 }
 
@@ -235,30 +198,19 @@ fn content_block(block: Block) -> Result<ContentBlock, Error> {
     let encode = |data: Vec<u8>| STANDARD.encode(data);
     Ok(match block {
         Block::Text(dirty) => ContentBlock::Text { text: text(dirty) },
-        Block::Image { data, mime_type } => ContentBlock::Image {
-            data: encode(data),
-            mime_type: text(mime_type),
-        },
-        Block::Audio { data, mime_type } => ContentBlock::Audio {
-            data: encode(data),
-            mime_type: text(mime_type),
-        },
-        Block::ResourceLink {
-            uri,
-            name,
-            description,
-            mime_type,
-        } => ContentBlock::ResourceLink {
+        Block::Image { data, mime_type } => {
+            ContentBlock::Image { data: encode(data), mime_type: text(mime_type) }
+        }
+        Block::Audio { data, mime_type } => {
+            ContentBlock::Audio { data: encode(data), mime_type: text(mime_type) }
+        }
+        Block::ResourceLink { uri, name, description, mime_type } => ContentBlock::ResourceLink {
             uri: text(uri),
             name: text(name),
             description: description.map(text),
             mime_type: mime_type.map(text),
         },
-        Block::ResourceText {
-            uri,
-            mime_type,
-            text: contents,
-        } => ContentBlock::Resource {
+        Block::ResourceText { uri, mime_type, text: contents } => ContentBlock::Resource {
             resource: Resource {
                 uri: text(uri),
                 mime_type: mime_type.map(text),
@@ -266,11 +218,7 @@ fn content_block(block: Block) -> Result<ContentBlock, Error> {
                 blob: None,
             },
         },
-        Block::ResourceBlob {
-            uri,
-            mime_type,
-            data,
-        } => ContentBlock::Resource {
+        Block::ResourceBlob { uri, mime_type, data } => ContentBlock::Resource {
             resource: Resource {
                 uri: text(uri),
                 mime_type: mime_type.map(text),

@@ -26,21 +26,14 @@ pub fn clean_text(text: &str) -> Cow<'_, str> {
             c => clean.push(c),
         }
     }
-    if clean == text {
-        Cow::Borrowed(text)
-    } else {
-        Cow::Owned(clean)
-    }
+    if clean == text { Cow::Borrowed(text) } else { Cow::Owned(clean) }
 }
 
 /// One line of at most `max_chars` characters: cleaned, with line breaks and tabs as
 /// spaces, and an ellipsis where it was cut.
 pub fn clean_line(text: &str, max_chars: usize) -> String {
     let clean = clean_text(text);
-    let mut chars = clean
-        .trim()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c });
+    let mut chars = clean.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
     let mut line: String = chars.by_ref().take(max_chars).collect();
     if chars.next().is_some() {
         line.push('…');
@@ -52,8 +45,7 @@ pub fn clean_line(text: &str, max_chars: usize) -> String {
 /// and tab have. C1 is encoded as `C2 80` to `C2 9F`; `C2` alone starts harmless
 /// characters too.
 fn suspicious(text: &str) -> bool {
-    text.bytes()
-        .any(|b| (b < 0x20 && b != b'\n' && b != b'\t') || b == 0x7f || b == 0xc2)
+    text.bytes().any(|b| (b < 0x20 && b != b'\n' && b != b'\t') || b == 0x7f || b == 0xc2)
 }
 
 /// ECMA-48: what follows an escape. Strings (OSC, DCS, SOS, PM, APC) end at BEL or

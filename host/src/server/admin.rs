@@ -30,9 +30,7 @@ pub enum Confirmed {
 
 /// The routes of the admin socket.
 pub(super) fn router(host: Arc<Host>) -> Router {
-    Router::new()
-        .route("/keys/reload", post(reload_keys))
-        .with_state(host)
+    Router::new().route("/keys/reload", post(reload_keys)).with_state(host)
 }
 
 /// Answers 200 when the keys that the file holds now are in force.
@@ -137,9 +135,7 @@ mod unix {
     /// Whether this user or root is on the other side.
     fn is_trusted(stream: &UnixStream) -> bool {
         let ours = rustix::process::geteuid().as_raw();
-        stream
-            .peer_cred()
-            .is_ok_and(|peer| peer.uid() == ours || peer.uid() == 0)
+        stream.peer_cred().is_ok_and(|peer| peer.uid() == ours || peer.uid() == 0)
     }
 
     /// The socket's file; gone with this value, unless another server has taken its
@@ -154,24 +150,14 @@ mod unix {
             remove_stale(path)?;
             let listener = UnixListener::bind(path)?;
             std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
-            let file = std::fs::symlink_metadata(path)
-                .ok()
-                .map(|file| identity(&file));
-            Ok((
-                Self {
-                    path: path.to_owned(),
-                    file,
-                },
-                listener,
-            ))
+            let file = std::fs::symlink_metadata(path).ok().map(|file| identity(&file));
+            Ok((Self { path: path.to_owned(), file }, listener))
         }
     }
 
     impl Drop for Socket {
         fn drop(&mut self) {
-            let found = std::fs::symlink_metadata(&self.path)
-                .ok()
-                .map(|file| identity(&file));
+            let found = std::fs::symlink_metadata(&self.path).ok().map(|file| identity(&file));
             if found.is_some() && found == self.file {
                 // If it stays, the next server finds that nobody answers there.
                 let _ = std::fs::remove_file(&self.path);
@@ -205,10 +191,7 @@ mod unix {
     }
 
     fn nobody_listens(error: &io::Error) -> bool {
-        matches!(
-            error.kind(),
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
-        )
+        matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
     }
 
     /// Sends one command and waits for its answer.
@@ -224,10 +207,7 @@ mod unix {
             );
             stream.write_all(request.as_bytes()).await?;
             let mut answer = Vec::new();
-            stream
-                .take(MAX_ANSWER_BYTES)
-                .read_to_end(&mut answer)
-                .await?;
+            stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer).await?;
             Ok::<_, io::Error>(answer)
         };
         let answer = tokio::time::timeout(ASK_TIMEOUT, exchange).await??;
@@ -235,9 +215,7 @@ mod unix {
         if answer.starts_with("HTTP/1.1 200 ") {
             return Ok(Confirmed::InForce);
         }
-        let said = answer
-            .split_once("\r\n\r\n")
-            .map_or("no answer", |(_, body)| body.trim());
+        let said = answer.split_once("\r\n\r\n").map_or("no answer", |(_, body)| body.trim());
         Err(io::Error::other(said.to_owned()))
     }
 
@@ -279,14 +257,10 @@ mod unix {
         async fn a_command_learns_whether_it_took_effect() {
             let folder = Folder::new();
             let path = folder.socket();
-            assert_eq!(
-                ask(&path, "/keys/reload").await.unwrap(),
-                Confirmed::NoServer
-            );
-            for (status, said) in [
-                (StatusCode::OK, "done"),
-                (StatusCode::INTERNAL_SERVER_ERROR, "line 3 is no key"),
-            ] {
+            assert_eq!(ask(&path, "/keys/reload").await.unwrap(), Confirmed::NoServer);
+            for (status, said) in
+                [(StatusCode::OK, "done"), (StatusCode::INTERNAL_SERVER_ERROR, "line 3 is no key")]
+            {
                 let stop = CancellationToken::new();
                 let serving = serve(&path, reload(status, said), stop.clone()).unwrap();
                 let asking = async {

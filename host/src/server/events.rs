@@ -55,14 +55,7 @@ impl EventStream {
         hang_up: Option<DropGuard>,
     ) -> Self {
         let keep_alive = tokio::time::interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
-        Self {
-            request_id,
-            first,
-            reports,
-            reply,
-            keep_alive,
-            _hang_up: hang_up,
-        }
+        Self { request_id, first, reports, reply, keep_alive, _hang_up: hang_up }
     }
 
     /// The answer that carries the stream.
@@ -114,8 +107,7 @@ impl http_body::Body for EventStream {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.next(cx)
-            .map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+        self.next(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 

@@ -17,14 +17,8 @@ use crate::telemetry::CONTENT_TYPE as METRICS;
 /// The routes of the health listener.
 pub(super) fn router(host: Arc<Host>) -> Router {
     Router::new()
-        .route(
-            "/healthz",
-            get(async || answer(StatusCode::OK, "text/plain", "alive\n".to_owned())),
-        )
-        .route(
-            "/readyz",
-            get(async |State(host): State<Arc<Host>>| readiness(&host.readiness())),
-        )
+        .route("/healthz", get(async || answer(StatusCode::OK, "text/plain", "alive\n".to_owned())))
+        .route("/readyz", get(async |State(host): State<Arc<Host>>| readiness(&host.readiness())))
         .route(
             "/metrics",
             get(async |State(host): State<Arc<Host>>| {
@@ -43,11 +37,7 @@ struct Readiness<'a> {
 /// Ready when nothing speaks against it.
 fn readiness(reasons: &[String]) -> Response {
     let ready = reasons.is_empty();
-    let status = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = serde_json::to_string(&Readiness { ready, reasons }).unwrap_or_default();
     answer(status, "application/json", body)
 }
@@ -55,9 +45,7 @@ fn readiness(reasons: &[String]) -> Response {
 fn answer(status: StatusCode, kind: &'static str, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
@@ -71,11 +59,7 @@ mod tests {
     async fn readiness_names_its_reasons() {
         for (reasons, status, body) in [
             (vec![], 200, r#"{"ready":true,"reasons":[]}"#),
-            (
-                vec!["a \"b\"".to_owned()],
-                503,
-                r#"{"ready":false,"reasons":["a \"b\""]}"#,
-            ),
+            (vec!["a \"b\"".to_owned()], 503, r#"{"ready":false,"reasons":["a \"b\""]}"#),
         ] {
             let response = readiness(&reasons);
             assert_eq!(response.status().as_u16(), status);

@@ -51,26 +51,19 @@ struct Endpoint {
 /// The public routes.
 pub(super) fn router(edge: Edge, answering: Answering) -> Router {
     let endpoint = Arc::new(Endpoint { edge, answering });
-    Router::new()
-        .route("/mcp", any(serve))
-        .with_state(endpoint)
-        .fallback(not_found)
+    Router::new().route("/mcp", any(serve)).with_state(endpoint).fallback(not_found)
 }
 
 async fn not_found() -> Response {
     let mut response = Response::new(Body::from(NOT_FOUND));
     *response.status_mut() = StatusCode::NOT_FOUND;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
 async fn serve(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
     let Some(LocalAddress(local)) = request.extensions().get().copied() else {
-        return refuse(Error::internal(
-            "a request without the address that it came in on",
-        ));
+        return refuse(Error::internal("a request without the address that it came in on"));
     };
     let (parts, body) = request.into_parts();
     let origin = match endpoint.edge.origin(&parts, local) {
@@ -124,11 +117,7 @@ impl Endpoint {
     /// Answers with one JSON object, or with an event stream once there is progress
     /// to tell to a client that takes one.
     async fn answer(&self, inbound: Inbound) -> Response {
-        let Inbound {
-            head,
-            body,
-            accepts,
-        } = inbound;
+        let Inbound { head, body, accepts } = inbound;
         let request_id = head.request_id;
         let cancel = CancellationToken::new();
         // Hanging up cancels since 2026-07-28, and does not before (Streamable HTTP,
@@ -161,17 +150,12 @@ fn whole(reply: &Reply, request_id: RequestId, accepts: Accepts) -> Response {
     }
     let frame = respond::frame(reply, request_id).unwrap_or_default();
     let (mut parts, _) = response.into_parts();
-    parts
-        .headers
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     Response::from_parts(parts, Body::from(event(&frame)))
 }
 
 fn is_modern(head: &Head) -> bool {
-    head.version
-        .as_deref()
-        .and_then(Version::parse)
-        .is_some_and(Version::is_modern)
+    head.version.as_deref().and_then(Version::parse).is_some_and(Version::is_modern)
 }
 
 #[cfg(test)]
@@ -215,23 +199,14 @@ mod tests {
 
     fn pong() -> Reply {
         let version = Version::V2025_11_25;
-        Reply::Answer {
-            id: RpcId::none(),
-            version,
-            answer: Answer::Pong,
-        }
+        Reply::Answer { id: RpcId::none(), version, answer: Answer::Pong }
     }
 
     const PONG: &str = r#"{"jsonrpc":"2.0","id":null,"result":{}}"#;
 
     fn report(at: f64) -> Progress {
         let token = RawValue::from_string("7".to_owned()).unwrap();
-        Progress {
-            token,
-            progress: at,
-            total: None,
-            message: None,
-        }
+        Progress { token, progress: at, total: None, message: None }
     }
 
     fn reported(at: &str) -> String {
@@ -251,10 +226,7 @@ mod tests {
     where
         F: Future<Output = Reply> + Send + 'static,
     {
-        router(
-            edge(),
-            Arc::new(move |_, _, progress, cancel| Box::pin(make(progress, cancel))),
-        )
+        router(edge(), Arc::new(move |_, _, progress, cancel| Box::pin(make(progress, cancel))))
     }
 
     fn request(method: Method, headers: &[(&str, &str)]) -> Request {
@@ -282,10 +254,7 @@ mod tests {
     }
 
     fn header<'a>(response: &'a Response, name: &str) -> &'a str {
-        response
-            .headers()
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+        response.headers().get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     #[tokio::test]
@@ -322,12 +291,7 @@ mod tests {
             assert_eq!(header(&response, "x-accel-buffering"), "no");
             assert_eq!(header(&response, "cache-control"), "no-store");
             assert_eq!(header(&response, "x-request-id").len(), 36);
-            let events = [
-                reported("0.0"),
-                reported("50.0"),
-                reported("100.0"),
-                ponged(),
-            ];
+            let events = [reported("0.0"), reported("50.0"), reported("100.0"), ponged()];
             assert_eq!(text(response).await, events.concat(), "waits: {waits}");
         }
     }
@@ -349,11 +313,7 @@ mod tests {
                 answered_by(|_, _| async { Reply::Gate(Error::new(Code::Unauthenticated, "x")) });
             let response = respond_to(router, request(Method::POST, &[("accept", accept)])).await;
             assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-            assert_eq!(
-                header(&response, "content-type"),
-                "application/json",
-                "{accept}"
-            );
+            assert_eq!(header(&response, "content-type"), "application/json", "{accept}");
         }
         for accept in [BOTH, "text/event-stream"] {
             let router = answered_by(|_, _| async { Reply::Accepted });
@@ -393,12 +353,9 @@ mod tests {
 
     #[tokio::test]
     async fn hanging_up_cancels_in_the_era_where_it_means_that() {
-        for (version, cancels) in [
-            ("2026-07-28", true),
-            ("2025-11-25", false),
-            ("2025-06-18", false),
-            ("x", false),
-        ] {
+        for (version, cancels) in
+            [("2026-07-28", true), ("2025-11-25", false), ("2025-06-18", false), ("x", false)]
+        {
             let headers = [("accept", BOTH), ("mcp-protocol-version", version)];
             let is_cancelled = |token: &Mutex<Option<CancellationToken>>| {
                 token.lock().unwrap().as_ref().unwrap().is_cancelled()
@@ -457,21 +414,10 @@ mod tests {
         let response = respond_to(router(), request(Method::OPTIONS, &[page, asks])).await;
         assert_eq!(response.status(), StatusCode::NO_CONTENT);
         assert_eq!(header(&response, "access-control-allow-origin"), page.1);
-        assert_eq!(
-            header(&response, "access-control-allow-methods"),
-            "POST, GET, DELETE"
-        );
-        for wanted in [
-            "authorization",
-            "mcp-protocol-version",
-            "mcp-method",
-            "mcp-name",
-        ] {
+        assert_eq!(header(&response, "access-control-allow-methods"), "POST, GET, DELETE");
+        for wanted in ["authorization", "mcp-protocol-version", "mcp-method", "mcp-name"] {
             let allowed = header(&response, "access-control-allow-headers");
-            assert!(
-                allowed.split(", ").any(|one| one == wanted),
-                "{wanted}: {allowed}"
-            );
+            assert!(allowed.split(", ").any(|one| one == wanted), "{wanted}: {allowed}");
         }
 
         for method in [Method::POST, Method::GET] {
@@ -497,11 +443,7 @@ mod tests {
         let router = || answered_by(|_, _| async { pong() });
         for method in [Method::GET, Method::DELETE, Method::OPTIONS, Method::PUT] {
             let response = respond_to(router(), request(method.clone(), &[])).await;
-            assert_eq!(
-                response.status(),
-                StatusCode::METHOD_NOT_ALLOWED,
-                "{method}"
-            );
+            assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{method}");
             assert_eq!(header(&response, "allow"), "POST");
         }
         for path in ["/", "/mcp/", "/mcp/x", "/sse"] {

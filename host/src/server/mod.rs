@@ -88,9 +88,9 @@ pub fn admin(
 }
 
 /// Serves one client over a pair of streams, one message a line, until its input
-/// ends or `stop`. Returns when the answers to what was read before are written:
-/// at most ten seconds after the end of the input, when whoever started this
-/// process is gone; after `stop`, when the calls are done.
+/// ends or `stop`. Returns when the answers to what was begun before are written:
+/// after `stop`, when the calls are done; at the end of the input, when whoever
+/// started this process is gone, calls have five seconds before they are cancelled.
 ///
 /// Lines of more than `max_line` are answered with `PAYLOAD_TOO_LARGE`.
 pub async fn serve_stdio<R, W>(

@@ -26,10 +26,7 @@ pub(super) struct Stalled<I> {
 
 impl<I> Stalled<I> {
     pub(super) fn new(stream: I) -> Self {
-        Self {
-            stream,
-            deadline: None,
-        }
+        Self { stream, deadline: None }
     }
 
     /// Passes on what a write came to, if it came to something in time.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,8 +20,8 @@ use crate::transport::{
     Version, parse, write_lines,
 };
 
-/// How many requests are answered at once. While there are so many, no further
-/// line is read, and the client's writes wait, its cancellations too.
+/// How many requests are answered at once. One more waits for its place, and with
+/// it every line behind it.
 const MAX_OPEN: usize = 64;
 
 /// How many messages may wait for a client that reads slowly, before those who
@@ -105,21 +105,16 @@ impl Stream {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins what each line asks for, until the input ends.
+    /// Does what each line asks for, until the input ends.
     async fn read<R: AsyncRead + Unpin>(self: &Arc<Self>, mut lines: Lines<R>) {
-        while let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
+        loop {
             match lines.next().await {
-                Ok(Some(Line::Message(line))) => self.begin(line, place),
+                Ok(Some(Line::Message(line))) => self.take(line).await,
                 Ok(Some(Line::TooLong(id))) => {
                     let what = format!("The message is larger than {}.", self.max_line);
                     let error = Error::new(Code::PayloadTooLarge, what);
-                    let reply = Reply::Malformed(BadMessage {
-                        id,
-                        error,
-                        shown: Shown::AsStatus,
-                    });
-                    self.write(respond::frame(&reply, RequestId::generate()))
-                        .await;
+                    let reply = Reply::Malformed(BadMessage { id, error, shown: Shown::AsStatus });
+                    self.write(respond::frame(&reply, RequestId::generate())).await;
                 }
                 Ok(None) => return,
                 Err(error) => {
@@ -130,22 +125,20 @@ impl Stream {
         }
     }
 
-    /// Answers a line in a task of its own, or does what it notifies of.
-    fn begin(self: &Arc<Self>, line: Bytes, place: OwnedSemaphorePermit) {
-        let settled = self
-            .state()
-            .settled
-            .map(|version| version.as_str().to_owned());
+    /// Cancels at once; everything else is answered in a task of its own, as soon as
+    /// there is a place.
+    async fn take(self: &Arc<Self>, line: Bytes) {
+        let settled = self.state().settled.map(|version| version.as_str().to_owned());
         let head = Head::without_headers(Channel::Stdio, self.presented.clone(), settled);
         let id = match parse(&head, &line) {
             Ok(Message::Notification(Notification::Cancelled { request })) => {
-                self.cancel(&request);
-                return;
+                return self.cancel(&request);
             }
             Ok(Message::Request { id, .. }) => id,
             Ok(Message::Notification(_) | Message::Response) => RpcId::none(),
             Err(bad) => bad.id,
         };
+        let place = Arc::clone(&self.places).acquire_owned().await;
         let cancel = self.open(&id);
         let stream = Arc::clone(self);
         self.tasks.spawn(async move {
@@ -192,12 +185,7 @@ impl Stream {
     fn close(&self, id: &RpcId, reply: &Reply) {
         let mut state = self.state();
         state.open.remove(id);
-        if let Reply::Answer {
-            version,
-            answer: Answer::Initialized,
-            ..
-        } = reply
-        {
+        if let Reply::Answer { version, answer: Answer::Initialized, .. } = reply {
             state.settled = Some(*version);
         }
     }
@@ -209,10 +197,7 @@ impl Stream {
     }
 
     fn cancel_all(&self) {
-        self.state()
-            .open
-            .values()
-            .for_each(CancellationToken::cancel);
+        self.state().open.values().for_each(CancellationToken::cancel);
     }
 
     /// Queues a message. When nobody reads any more, it is lost.
@@ -243,11 +228,9 @@ impl Stream {
 fn under(id: &RpcId, reply: Reply) -> Option<Reply> {
     match reply {
         Reply::Gate(_) if id.is_none() => None,
-        Reply::Gate(error) => Some(Reply::Malformed(BadMessage {
-            id: id.clone(),
-            error,
-            shown: Shown::AsStatus,
-        })),
+        Reply::Gate(error) => {
+            Some(Reply::Malformed(BadMessage { id: id.clone(), error, shown: Shown::AsStatus }))
+        }
         reply @ (Reply::Malformed(_) | Reply::Accepted | Reply::Answer { .. }) => Some(reply),
     }
 }
@@ -302,18 +285,8 @@ mod tests {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let (output, input) = tokio::io::split(ours);
         let (reader, writer) = tokio::io::split(theirs);
-        let client = Client {
-            input,
-            output: BufReader::new(output).lines(),
-        };
-        let serving = serve(
-            answering,
-            reader,
-            writer,
-            Presented::None,
-            ByteCount(1_000),
-            stop,
-        );
+        let client = Client { input, output: BufReader::new(output).lines() };
+        let serving = serve(answering, reader, writer, Presented::None, ByteCount(1_000), stop);
         tokio::join!(serving, script(client));
     }
 
@@ -340,13 +313,9 @@ mod tests {
                     Method::CallTool(_) => {
                         Answer::Called(Called::refused(act(head, progress, cancel).await))
                     }
-                    _ => Answer::Pong,
+                    Method::Discover | Method::Ping | Method::ListTools { .. } => Answer::Pong,
                 };
-                Reply::Answer {
-                    id,
-                    version,
-                    answer,
-                }
+                Reply::Answer { id, version, answer }
             })
         })
     }
@@ -370,22 +339,13 @@ mod tests {
                 Error::new(Code::ToolNotFound, "x")
             }
         });
-        play(
-            slow,
-            CancellationToken::new(),
-            async |mut client: Client| {
-                client.ask(1, "tools/call").await;
-                client.ask(2, "ping").await;
-                assert_eq!(client.line().await, pong(2));
-                go_on.notify_one();
-                assert!(
-                    client
-                        .line()
-                        .await
-                        .starts_with(r#"{"jsonrpc":"2.0","id":1,"error""#)
-                );
-            },
-        )
+        play(slow, CancellationToken::new(), async |mut client: Client| {
+            client.ask(1, "tools/call").await;
+            client.ask(2, "ping").await;
+            assert_eq!(client.line().await, pong(2));
+            go_on.notify_one();
+            assert!(client.line().await.starts_with(r#"{"jsonrpc":"2.0","id":1,"error""#));
+        })
         .await;
     }
 
@@ -394,26 +354,17 @@ mod tests {
         let telling = answered_by(|_, progress, _| async move {
             for at in [1.0, 2.0] {
                 let token = serde_json::value::to_raw_value("p").unwrap();
-                let report = Progress {
-                    token,
-                    progress: at,
-                    total: None,
-                    message: None,
-                };
+                let report = Progress { token, progress: at, total: None, message: None };
                 progress.try_send(report).unwrap();
             }
             Error::new(Code::ToolNotFound, "x")
         });
-        play(
-            telling,
-            CancellationToken::new(),
-            async |mut client: Client| {
-                client.ask(1, "tools/call").await;
-                assert!(client.line().await.contains(r#""progress":1.0"#));
-                assert!(client.line().await.contains(r#""progress":2.0"#));
-                assert!(client.line().await.contains(r#""id":1,"error""#));
-            },
-        )
+        play(telling, CancellationToken::new(), async |mut client: Client| {
+            client.ask(1, "tools/call").await;
+            assert!(client.line().await.contains(r#""progress":1.0"#));
+            assert!(client.line().await.contains(r#""progress":2.0"#));
+            assert!(client.line().await.contains(r#""id":1,"error""#));
+        })
         .await;
     }
 
@@ -426,7 +377,7 @@ mod tests {
                     r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{other}}}}}"#
                 )).await;
             }
-            drop(client.input);
+            client.input.shutdown().await.unwrap();
             assert_eq!(client.output.next_line().await.unwrap(), None);
         })
         .await;
@@ -438,46 +389,25 @@ mod tests {
             let error = Error::new(Code::Unauthenticated, "x").retry(Retry::No);
             Box::pin(async { Reply::Gate(error) })
         });
-        play(
-            shut,
-            CancellationToken::new(),
-            async |mut client: Client| {
-                client
-                    .send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)
-                    .await;
-                client.ask(3, "tools/call").await;
-                let line = client.line().await;
-                assert!(
-                    line.starts_with(r#"{"jsonrpc":"2.0","id":3,"error":{"code":401,"#),
-                    "{line}"
-                );
-            },
-        )
+        play(shut, CancellationToken::new(), async |mut client: Client| {
+            client.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
+            client.ask(3, "tools/call").await;
+            let line = client.line().await;
+            assert!(line.starts_with(r#"{"jsonrpc":"2.0","id":3,"error":{"code":401,"#), "{line}");
+        })
         .await;
 
-        play(
-            stuck(),
-            CancellationToken::new(),
-            async |mut client: Client| {
-                let fill = "x".repeat(2_000);
-                client
-                    .send(&format!(r#"{{"jsonrpc":"2.0","method":"{fill}","id":4}}"#))
-                    .await;
-                let line = client.line().await;
-                assert!(
-                    line.starts_with(r#"{"jsonrpc":"2.0","id":4,"error":{"code":413,"#),
-                    "{line}"
-                );
-                client.send("{").await;
-                let line = client.line().await;
-                assert!(
-                    line.starts_with(r#"{"jsonrpc":"2.0","error":{"code":-32700,"#),
-                    "{line}"
-                );
-                client.ask(5, "ping").await;
-                assert_eq!(client.line().await, pong(5));
-            },
-        )
+        play(stuck(), CancellationToken::new(), async |mut client: Client| {
+            let fill = "x".repeat(2_000);
+            client.send(&format!(r#"{{"jsonrpc":"2.0","method":"{fill}","id":4}}"#)).await;
+            let line = client.line().await;
+            assert!(line.starts_with(r#"{"jsonrpc":"2.0","id":4,"error":{"code":413,"#), "{line}");
+            client.send("{").await;
+            let line = client.line().await;
+            assert!(line.starts_with(r#"{"jsonrpc":"2.0","error":{"code":-32700,"#), "{line}");
+            client.ask(5, "ping").await;
+            assert_eq!(client.line().await, pong(5));
+        })
         .await;
     }
 
@@ -498,10 +428,7 @@ mod tests {
             client.line().await;
         })
         .await;
-        assert_eq!(
-            *versions.lock().unwrap(),
-            [None, Some("2025-11-25".to_owned())]
-        );
+        assert_eq!(*versions.lock().unwrap(), [None, Some("2025-11-25".to_owned())]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -510,27 +437,19 @@ mod tests {
             tokio::time::sleep(END_OF_INPUT_GRACE - Duration::from_secs(1)).await;
             Error::new(Code::ToolNotFound, "x")
         });
-        play(
-            brief,
-            CancellationToken::new(),
-            async |mut client: Client| {
-                client.ask(1, "tools/call").await;
-                client.input.shutdown().await.unwrap();
-                assert!(client.line().await.contains(r#""id":1,"error""#));
-            },
-        )
+        play(brief, CancellationToken::new(), async |mut client: Client| {
+            client.ask(1, "tools/call").await;
+            client.input.shutdown().await.unwrap();
+            assert!(client.line().await.contains(r#""id":1,"error""#));
+        })
         .await;
 
         let began = Instant::now();
-        play(
-            stuck(),
-            CancellationToken::new(),
-            async |mut client: Client| {
-                client.ask(1, "tools/call").await;
-                drop(client.input);
-                assert_eq!(client.output.next_line().await.unwrap(), None);
-            },
-        )
+        play(stuck(), CancellationToken::new(), async |mut client: Client| {
+            client.ask(1, "tools/call").await;
+            client.input.shutdown().await.unwrap();
+            assert_eq!(client.output.next_line().await.unwrap(), None);
+        })
         .await;
         assert_eq!(began.elapsed().as_secs(), END_OF_INPUT_GRACE.as_secs());
     }
@@ -571,15 +490,11 @@ mod tests {
                 Error::new(Code::Cancelled, "x")
             }
         });
-        play(
-            answering,
-            CancellationToken::new(),
-            async |mut client: Client| {
-                client.ask(1, "tools/call").await;
-                client.ask(2, "ping").await;
-                drop(client);
-            },
-        )
+        play(answering, CancellationToken::new(), async |mut client: Client| {
+            client.ask(1, "tools/call").await;
+            client.ask(2, "ping").await;
+            drop(client);
+        })
         .await;
         cancelled.notified().await;
     }
@@ -587,26 +502,32 @@ mod tests {
     #[tokio::test]
     async fn no_more_requests_are_open_than_places() {
         let open = Arc::new(Semaphore::new(0));
-        let counted = Arc::clone(&open);
-        let answering = answered_by(move |_, _, cancel| {
+        let go_on = CancellationToken::new();
+        let (counted, may_go_on) = (Arc::clone(&open), go_on.clone());
+        let answering = answered_by(move |_, _, _| {
             counted.add_permits(1);
+            let may_go_on = may_go_on.clone();
             async move {
-                cancel.cancelled().await;
-                Error::new(Code::Cancelled, "x")
+                may_go_on.cancelled().await;
+                Error::new(Code::ToolNotFound, "x")
             }
         });
-        let stop = CancellationToken::new();
-        play(answering, stop.clone(), async |mut client: Client| {
-            for id in 0..=MAX_OPEN {
-                client.ask(id as u32, "tools/call").await;
+        let max = u32::try_from(MAX_OPEN).unwrap();
+        play(answering, CancellationToken::new(), async |mut client: Client| {
+            for id in 0..=max {
+                client.ask(id, "tools/call").await;
             }
-            let full = open.acquire_many(MAX_OPEN as u32).await.unwrap();
+            open.acquire_many(max).await.unwrap().forget();
+            // Many chances for one more to begin, which it must not.
             for _ in 0..1_000 {
                 tokio::task::yield_now().await;
             }
             assert_eq!(open.available_permits(), 0);
-            drop(full);
-            drop(client);
+            go_on.cancel();
+            for _ in 0..=max {
+                client.line().await;
+            }
+            assert_eq!(open.available_permits(), 1);
         })
         .await;
     }

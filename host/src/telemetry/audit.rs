@@ -68,19 +68,10 @@ impl AuditLog {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, CannotOpen> {
-        let Log {
-            path,
-            file,
-            length,
-            chain,
-        } = file::open(path)?;
+        let Log { path, file, length, chain } = file::open(path)?;
         let failing = Arc::new(Failing::default());
         let replica = clean(replica, MAX_REPLICA_CHARS).into();
-        let common = Common {
-            clock,
-            metrics: Arc::clone(&metrics),
-            failing: Arc::clone(&failing),
-        };
+        let common = Common { clock, metrics: Arc::clone(&metrics), failing: Arc::clone(&failing) };
         let writer = Writer::new(file, length, chain, replica, failing, metrics);
         Self::start(&path, on_failure, writer, common)
             .map_err(|error| CannotOpen::Io { path, error })
@@ -98,9 +89,7 @@ impl AuditLog {
             writer.run(inbox);
             drop(end);
         };
-        let thread = thread::Builder::new()
-            .name("audit".to_owned())
-            .spawn(write)?;
+        let thread = thread::Builder::new().name("audit".to_owned()).spawn(write)?;
         Ok(Self {
             inbox: ArcSwapOption::from_pointee(sender),
             on_failure,
@@ -150,9 +139,7 @@ impl AuditLog {
         }
         let inbox = self.inbox.load();
         let inbox = inbox.as_deref().ok_or("it was finished")?.clone();
-        inbox
-            .try_reserve_owned()
-            .map_err(|_| "too many calls are open")
+        inbox.try_reserve_owned().map_err(|_| "too many calls are open")
     }
 
     /// Opens no more records, and returns when every open one has been closed or
@@ -168,12 +155,9 @@ impl AuditLog {
 }
 
 fn unavailable(why: &'static str) -> Error {
-    Error::new(
-        Code::Unavailable,
-        "Calls cannot be recorded at the moment, so none is made.",
-    )
-    .retry(Retry::After(RETRY_PERIOD))
-    .because(format_args!("audit log: {why}"))
+    Error::new(Code::Unavailable, "Calls cannot be recorded at the moment, so none is made.")
+        .retry(Retry::After(RETRY_PERIOD))
+        .because(format_args!("audit log: {why}"))
 }
 
 /// Where a record goes when its call ends.
@@ -223,12 +207,7 @@ impl OpenRecord {
         metrics.closed(tool, &ending, duration, record.cost.map(|cost| cost.fuel));
         match place {
             Place::Kept(permit) => {
-                let ended = Ended {
-                    record,
-                    opened: self.opened,
-                    duration,
-                    ending,
-                };
+                let ended = Ended { record, opened: self.opened, duration, ending };
                 permit.send(Entry { ended, receipt });
             }
             Place::Lost => {
@@ -258,8 +237,8 @@ mod tests {
     use super::*;
     use crate::clock::FakeClock;
     use crate::names::Fuel;
+    use crate::runtime::Spent;
     use crate::telemetry::file::tests::Folder;
-    use crate::telemetry::record::Cost;
     use crate::telemetry::record::tests::tool;
     use crate::telemetry::verify;
 
@@ -274,11 +253,7 @@ mod tests {
 
     impl Fixture {
         fn new() -> Self {
-            Self {
-                folder: Folder::new(),
-                clock: Arc::default(),
-                metrics: Arc::default(),
-            }
+            Self { folder: Folder::new(), clock: Arc::default(), metrics: Arc::default() }
         }
 
         fn path(&self) -> PathBuf {
@@ -306,9 +281,7 @@ mod tests {
 
         fn lines(&self) -> Vec<Value> {
             let text = std::fs::read_to_string(self.path()).unwrap();
-            text.lines()
-                .map(|line| serde_json::from_str(line).unwrap())
-                .collect()
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
         }
 
         fn counts(&self, line: &str) -> bool {
@@ -358,11 +331,7 @@ mod tests {
 
     impl Storage for Disk {
         fn truncate(&mut self, length: u64) -> io::Result<()> {
-            self.0
-                .lock()
-                .unwrap()
-                .0
-                .truncate(length.try_into().unwrap());
+            self.0.lock().unwrap().0.truncate(length.try_into().unwrap());
             Ok(())
         }
     }
@@ -375,10 +344,7 @@ mod tests {
         let mut open = log.open(id).unwrap();
         assert!(fixture.counts("bulkhead_calls_in_flight 1"));
         open.record.tool = Some(tool("get_record"));
-        open.record.cost = Some(Cost {
-            fuel: Fuel(5),
-            ..Cost::default()
-        });
+        open.record.cost = Some(Spent { fuel: Fuel(5), ..Spent::default() });
         fixture.clock.advance(Duration::from_millis(20));
         open.close(Ending::Error(Code::FuelExhausted)).await;
 
@@ -406,19 +372,13 @@ mod tests {
         // Dropped while it waits to be written: settled already, and only once.
         let mut closing = Box::pin(log.open(RequestId::generate()).unwrap().close(Ending::Ok));
         let waker = std::task::Waker::noop();
-        let _ = closing
-            .as_mut()
-            .poll(&mut std::task::Context::from_waker(waker));
+        let _ = closing.as_mut().poll(&mut std::task::Context::from_waker(waker));
         drop(closing);
         // Dropped before it was polled: not settled by its owner.
         drop(log.open(RequestId::generate()).unwrap().close(Ending::Ok));
         log.finish().await;
 
-        let codes: Vec<Value> = fixture
-            .lines()
-            .iter()
-            .map(|line| line["code"].clone())
-            .collect();
+        let codes: Vec<Value> = fixture.lines().iter().map(|line| line["code"].clone()).collect();
         assert_eq!(codes, [json!("CANCELLED"), Value::Null, json!("CANCELLED")]);
         assert_eq!(fixture.lines()[0]["outcome"], "cancelled");
         assert!(fixture.counts("bulkhead_calls_in_flight 0"));
@@ -463,10 +423,7 @@ mod tests {
             assert_eq!(log.path(), fixture.path());
             assert_eq!(verify(log.path()).unwrap().records, 2 * run);
             // What a process that dies in the middle of a line leaves.
-            let mut file = std::fs::File::options()
-                .append(true)
-                .open(log.path())
-                .unwrap();
+            let mut file = std::fs::File::options().append(true).open(log.path()).unwrap();
             file.write_all(br#"{"v":1,"time":"#).unwrap();
         }
     }
@@ -506,9 +463,7 @@ mod tests {
                 }
             }
         };
-        timeout(Duration::from_secs(10), served_again)
-            .await
-            .unwrap();
+        timeout(Duration::from_secs(10), served_again).await.unwrap();
         assert!(log.is_writable());
         log.finish().await;
         std::fs::write(fixture.path(), disk.bytes()).unwrap();
@@ -537,10 +492,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_cannot_be_cut_either_ends_in_losses_that_are_counted() {
         let fixture = Fixture::new();
-        let full = std::fs::File::options()
-            .write(true)
-            .open("/dev/full")
-            .unwrap();
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
         let log = fixture.open_on(full, REFUSE);
         call(&log).await;
         assert!(log.open(RequestId::generate()).is_err());

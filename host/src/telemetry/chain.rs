@@ -45,10 +45,7 @@ pub(super) struct Chain {
 impl Default for Chain {
     /// A chain without lines.
     fn default() -> Self {
-        Self {
-            seq: 0,
-            head: "0".repeat(HASH_CHARS),
-        }
+        Self { seq: 0, head: "0".repeat(HASH_CHARS) }
     }
 }
 
@@ -65,10 +62,7 @@ impl Chain {
     ) -> serde_json::Result<()> {
         let seq = self.seq + 1;
         let start = to.len();
-        let link = Link {
-            seq,
-            prev: &self.head,
-        };
+        let link = Link { seq, prev: &self.head };
         write(to, link).inspect_err(|_| to.truncate(start))?;
         let hash = sha256(to.get(start..).unwrap_or_default());
         to.pop();
@@ -119,13 +113,7 @@ fn read(line: &[u8]) -> Result<(String, Chain), &'static str> {
         return Err("its hash is not its own");
     }
     let Sealed { seq, prev } = serde_json::from_str(&sealed).map_err(|_| NO_RECORD)?;
-    Ok((
-        prev,
-        Chain {
-            seq,
-            head: hash.to_owned(),
-        },
-    ))
+    Ok((prev, Chain { seq, head: hash.to_owned() }))
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -186,15 +174,8 @@ pub fn verify(path: &Path) -> Result<Summary, Broken> {
     loop {
         line.clear();
         let limit = MAX_LINE_BYTES as u64;
-        lines
-            .by_ref()
-            .take(limit)
-            .read_until(b'\n', &mut line)
-            .map_err(Broken::Unreadable)?;
-        let broken = |what| Broken::Line {
-            number: chain.seq + 1,
-            what,
-        };
+        lines.by_ref().take(limit).read_until(b'\n', &mut line).map_err(Broken::Unreadable)?;
+        let broken = |what| Broken::Line { number: chain.seq + 1, what };
         match line.split_last() {
             Some((b'\n', record)) => {
                 chain = chain.clone().followed_by(record).map_err(broken)?;
@@ -202,11 +183,7 @@ pub fn verify(path: &Path) -> Result<Summary, Broken> {
             Some(_) if line.len() == MAX_LINE_BYTES => return Err(broken("it is too long")),
             Some(_) | None => {
                 let Chain { seq: records, head } = chain;
-                return Ok(Summary {
-                    records,
-                    head,
-                    unfinished_bytes: line.len() as u64,
-                });
+                return Ok(Summary { records, head, unfinished_bytes: line.len() as u64 });
             }
         }
     }
@@ -244,10 +221,7 @@ pub(super) mod tests {
         let zeros = "0".repeat(64);
         let body = format!(r#"{{"seq":1,"text":"a","prev":"{zeros}"}}"#);
         let hash = sha256(body.as_bytes());
-        let line = format!(
-            "{},\"hash\":\"{hash}\"}}\n",
-            body.strip_suffix('}').unwrap()
-        );
+        let line = format!("{},\"hash\":\"{hash}\"}}\n", body.strip_suffix('}').unwrap());
         assert_eq!(String::from_utf8(log(&["a"]).0).unwrap(), line);
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256(b"abc"), abc);
@@ -258,51 +232,19 @@ pub(super) mod tests {
         let (good, _) = log(&["a", "b", "c"]);
         let summary = check(&good).unwrap();
         assert_eq!((summary.records, summary.unfinished_bytes), (3, 0));
-        assert!(
-            String::from_utf8(good.clone())
-                .unwrap()
-                .contains(&summary.head)
-        );
+        assert!(String::from_utf8(good.clone()).unwrap().contains(&summary.head));
 
         let lines: Vec<&[u8]> = good.split_inclusive(|b| *b == b'\n').collect();
         let text = String::from_utf8(good.clone()).unwrap();
         for (what, changed, broken) in [
-            (
-                "changed",
-                text.replace("\"b\"", "\"B\"").into_bytes(),
-                "line 2: its hash",
-            ),
-            (
-                "left out",
-                [lines[0], lines[2]].concat(),
-                "line 2: it does not continue",
-            ),
-            (
-                "exchanged",
-                [lines[1], lines[0]].concat(),
-                "line 1: it does not continue",
-            ),
-            (
-                "twice",
-                [lines[0], lines[0]].concat(),
-                "line 2: it does not continue",
-            ),
-            (
-                "foreign",
-                [lines[0], b"hello\n"].concat(),
-                "line 2: it is not",
-            ),
+            ("changed", text.replace("\"b\"", "\"B\"").into_bytes(), "line 2: its hash"),
+            ("left out", [lines[0], lines[2]].concat(), "line 2: it does not continue"),
+            ("exchanged", [lines[1], lines[0]].concat(), "line 1: it does not continue"),
+            ("twice", [lines[0], lines[0]].concat(), "line 2: it does not continue"),
+            ("foreign", [lines[0], b"hello\n"].concat(), "line 2: it is not"),
             ("empty", [lines[0], b"\n"].concat(), "line 2: it is not"),
-            (
-                "no UTF-8",
-                [lines[0], b"\xff\n"].concat(),
-                "line 2: it is not",
-            ),
-            (
-                "endless",
-                vec![b'x'; MAX_LINE_BYTES + 1],
-                "line 1: it is too long",
-            ),
+            ("no UTF-8", [lines[0], b"\xff\n"].concat(), "line 2: it is not"),
+            ("endless", vec![b'x'; MAX_LINE_BYTES + 1], "line 1: it is too long"),
         ] {
             let error = check(&changed).unwrap_err();
             assert!(error.starts_with(broken), "{what}: {error}");
@@ -327,11 +269,7 @@ pub(super) mod tests {
         let summary = check(&good[..good.len() - 5]).unwrap();
         assert_eq!(summary.records, 1);
         assert!(summary.unfinished_bytes > 0);
-        let nothing = Summary {
-            records: 0,
-            head: "0".repeat(64),
-            unfinished_bytes: 0,
-        };
+        let nothing = Summary { records: 0, head: "0".repeat(64), unfinished_bytes: 0 };
         assert_eq!(check(b"").unwrap(), nothing);
     }
 }

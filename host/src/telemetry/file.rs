@@ -63,11 +63,7 @@ impl fmt::Display for CannotOpen {
                 path.display(),
             ),
             Self::AllHeld { path } => {
-                write!(
-                    f,
-                    "{}: held by other processes, and so are its siblings",
-                    path.display()
-                )
+                write!(f, "{}: held by other processes, and so are its siblings", path.display())
             }
         }
     }
@@ -96,9 +92,7 @@ pub(super) fn open(path: &Path) -> Result<Log, CannotOpen> {
             return Ok(log);
         }
     }
-    Err(CannotOpen::AllHeld {
-        path: path.to_owned(),
-    })
+    Err(CannotOpen::AllHeld { path: path.to_owned() })
 }
 
 fn numbered(path: &Path, number: u32) -> PathBuf {
@@ -112,17 +106,12 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
 
 /// Opens one file; `None` when somebody else holds it.
 fn try_open(path: &Path) -> Result<Option<Log>, CannotOpen> {
-    let cannot = |error| CannotOpen::Io {
-        path: path.to_owned(),
-        error,
-    };
+    let cannot = |error| CannotOpen::Io { path: path.to_owned(), error };
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true).mode(0o600);
     let mut file = options.open(path).map_err(cannot)?;
     if !file.metadata().map_err(cannot)?.is_file() {
-        return Err(CannotOpen::NoFile {
-            path: path.to_owned(),
-        });
+        return Err(CannotOpen::NoFile { path: path.to_owned() });
     }
     match file.try_lock() {
         Ok(()) => {}
@@ -131,22 +120,15 @@ fn try_open(path: &Path) -> Result<Option<Log>, CannotOpen> {
     }
     // Only now: until it was locked, its length was another process's business.
     let (tail, start) = read_tail(&mut file).map_err(cannot)?;
-    let end = find_end(&tail, start == 0).map_err(|what| CannotOpen::NoChain {
-        path: path.to_owned(),
-        what,
-    })?;
+    let end = find_end(&tail, start == 0)
+        .map_err(|what| CannotOpen::NoChain { path: path.to_owned(), what })?;
     let length = start + end.whole as u64;
     let torn = tail.len() - end.whole;
     if torn > 0 {
         warn!(path = %path.display(), bytes = torn, "cut an unfinished line off the audit log");
         file.set_len(length).map_err(cannot)?;
     }
-    Ok(Some(Log {
-        path: path.to_owned(),
-        file,
-        length,
-        chain: end.chain,
-    }))
+    Ok(Some(Log { path: path.to_owned(), file, length, chain: end.chain }))
 }
 
 /// The end of a file, and where in the file it starts.
@@ -218,20 +200,16 @@ pub(super) mod tests {
     fn a_new_file_is_the_owners_alone() {
         let folder = Folder::new();
         let log = open(&folder.path("audit.jsonl")).unwrap();
-        assert_eq!(
-            log.file.metadata().unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(log.file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!((log.length, log.chain), (0, Chain::default()));
     }
 
     #[test]
     fn who_comes_second_takes_the_next_name() {
         let folder = Folder::new();
-        for (name, second, third) in [
-            ("audit.jsonl", "audit.1.jsonl", "audit.2.jsonl"),
-            ("audit", "audit.1", "audit.2"),
-        ] {
+        for (name, second, third) in
+            [("audit.jsonl", "audit.1.jsonl", "audit.2.jsonl"), ("audit", "audit.1", "audit.2")]
+        {
             let first = open(&folder.path(name)).unwrap();
             let held = open(&folder.path(name)).unwrap();
             assert_eq!(first.path, folder.path(name));
@@ -249,19 +227,10 @@ pub(super) mod tests {
         // One line, a few, and more than are read.
         for count in [0, 1, 3, 2_000] {
             let (whole, chain) = lines(count);
-            for torn in [
-                &b""[..],
-                b"{",
-                b"{\"seq\":1}",
-                &vec![b'x'; MAX_LINE_BYTES - 1],
-            ] {
+            for torn in [&b""[..], b"{", b"{\"seq\":1}", &vec![b'x'; MAX_LINE_BYTES - 1]] {
                 std::fs::write(&path, [&whole, torn].concat()).unwrap();
                 let log = open(&path).unwrap();
-                assert_eq!(
-                    (log.length, &log.chain),
-                    (whole.len() as u64, &chain),
-                    "{count}"
-                );
+                assert_eq!((log.length, &log.chain), (whole.len() as u64, &chain), "{count}");
                 assert_eq!(std::fs::read(&path).unwrap(), whole, "{count}");
             }
         }
@@ -272,20 +241,10 @@ pub(super) mod tests {
         let folder = Folder::new();
         let path = folder.path("audit.jsonl");
         let (good, _) = lines(2);
-        let changed = String::from_utf8(good.clone())
-            .unwrap()
-            .replace('x', "y")
-            .into_bytes();
+        let changed = String::from_utf8(good.clone()).unwrap().replace('x', "y").into_bytes();
         let endless = vec![b'x'; TAIL_BYTES as usize + 1];
         let long_line = [&good, &endless[..], b"\n"].concat();
-        for bytes in [
-            &b"hello\n"[..],
-            b"\n",
-            b"\xff\n",
-            &changed,
-            &endless,
-            &long_line,
-        ] {
+        for bytes in [&b"hello\n"[..], b"\n", b"\xff\n", &changed, &endless, &long_line] {
             std::fs::write(&path, bytes).unwrap();
             let error = open(&path).unwrap_err();
             assert!(error.to_string().contains("move the file"), "{error}");
@@ -293,9 +252,6 @@ pub(super) mod tests {
         }
         let error = open(Path::new("/dev/null")).unwrap_err();
         assert!(error.to_string().contains("not a regular file"), "{error}");
-        assert!(matches!(
-            open(&folder.path("none/audit.jsonl")),
-            Err(CannotOpen::Io { .. })
-        ));
+        assert!(matches!(open(&folder.path("none/audit.jsonl")), Err(CannotOpen::Io { .. })));
     }
 }

@@ -20,16 +20,10 @@ pub fn log_to_stderr(level: LevelFilter) {
     let layer = if stderr().is_terminal() {
         fmt::layer().with_writer(stderr).boxed()
     } else {
-        fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_writer(stderr)
-            .boxed()
+        fmt::layer().json().flatten_event(true).with_writer(stderr).boxed()
     };
     // An error means that there is a subscriber already.
-    let _ = registry()
-        .with(layer.with_filter(targets(level)))
-        .try_init();
+    let _ = registry().with(layer.with_filter(targets(level))).try_init();
 }
 
 fn targets(level: LevelFilter) -> Targets {

@@ -67,9 +67,7 @@ impl Default for Families {
 
 impl Families {
     fn series(&self, label: &str) -> Arc<ToolSeries> {
-        let tool = PerTool {
-            tool: label.to_owned(),
-        };
+        let tool = PerTool { tool: label.to_owned() };
         Arc::new(ToolSeries {
             label: label.to_owned(),
             ok: self.calls(label, Ending::Ok.label()),
@@ -79,10 +77,7 @@ impl Families {
     }
 
     fn calls(&self, tool: &str, code: &'static str) -> Counter {
-        self.calls.get_or_create_owned(&PerToolAndCode {
-            tool: tool.to_owned(),
-            code,
-        })
+        self.calls.get_or_create_owned(&PerToolAndCode { tool: tool.to_owned(), code })
     }
 }
 
@@ -141,23 +136,11 @@ impl Metrics {
         let duration = families.duration.clone();
         let help = "Time from a call's arrival to its answer";
         to.register_with_unit("call_duration", help, Unit::Seconds, duration);
-        to.register(
-            "calls_in_flight",
-            "Calls that have not ended",
-            self.in_flight.clone(),
-        );
+        to.register("calls_in_flight", "Calls that have not ended", self.in_flight.clone());
         to.register("fuel", "Fuel that guests burned", families.fuel.clone());
-        to.register(
-            "audit_records",
-            "Audit records written",
-            self.audit_written.clone(),
-        );
+        to.register("audit_records", "Audit records written", self.audit_written.clone());
         let lost = self.audit_lost.clone();
-        to.register(
-            "audit_records_lost",
-            "Audit records that could not be written",
-            lost,
-        );
+        to.register("audit_records_lost", "Audit records that could not be written", lost);
     }
 
     /// Everything, as OpenMetrics text of the type [`CONTENT_TYPE`].

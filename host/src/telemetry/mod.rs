@@ -21,4 +21,4 @@ pub use chain::{Broken, Summary, verify};
 pub use file::CannotOpen;
 pub use logging::log_to_stderr;
 pub use metrics::{CONTENT_TYPE, Metrics};
-pub use record::{CallRecord, Cost, Ending, trace_id};
+pub use record::{CallRecord, Ending, trace_id};

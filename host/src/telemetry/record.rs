@@ -11,6 +11,7 @@ use super::shape::{self, Keys, clean};
 use crate::catalog::Tool;
 use crate::error::{Code, Error};
 use crate::names::{AgentName, ByteCount, Fuel, RequestId, Subject};
+use crate::runtime::Spent;
 
 /// The version of the line's form. Fields may be added within one; readers skip
 /// what they do not know.
@@ -50,18 +51,7 @@ pub struct CallRecord {
     /// How long the call waited for its slot.
     pub queued: Option<Duration>,
     /// What its guest spent; `None` when no guest ran.
-    pub cost: Option<Cost>,
-}
-
-/// What a guest spent, whether or not it came to an end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cost {
-    /// Its computing.
-    pub fuel: Fuel,
-    /// The most memory that it held at once.
-    pub peak_memory: ByteCount,
-    /// From its start to its end, host calls included.
-    pub run: Duration,
+    pub cost: Option<Spent>,
 }
 
 impl CallRecord {
@@ -216,12 +206,7 @@ pub(super) struct Line<'a> {
 
 impl<'a> Line<'a> {
     pub(super) fn new(ended: &'a Ended, replica: &'a str, link: Link<'a>) -> Self {
-        let Ended {
-            record,
-            opened,
-            duration,
-            ending,
-        } = ended;
+        let Ended { record, opened, duration, ending } = ended;
         let plugin = record.tool.as_ref().map(|tool| &tool.plugin);
         let cut = |text: &str| clean(text, MAX_TEXT_CHARS);
         Self {
@@ -286,21 +271,13 @@ pub(super) mod tests {
 
     /// A served tool of this name.
     pub(in crate::telemetry) fn tool(name: &str) -> Arc<Tool> {
-        let per_agent = PerAgent {
-            rate: None,
-            concurrency: None,
-        };
+        let per_agent = PerAgent { rate: None, concurrency: None };
         let queue_timeout = Duration::from_secs(2);
         let plugin = Plugin {
             name: "records".parse().unwrap(),
             version: "1.2.0\n".into(),
             digest: "d1".repeat(32).into(),
-            per_plugin: PerPlugin {
-                concurrency: 1,
-                queue: 1,
-                queue_timeout,
-                rate: None,
-            },
+            per_plugin: PerPlugin { concurrency: 1, queue: 1, queue_timeout, rate: None },
             per_agent,
         };
         Arc::new(Tool {
@@ -330,20 +307,12 @@ pub(super) mod tests {
 
     fn ended(record: CallRecord, ending: Ending) -> Ended {
         let duration = Duration::from_nanos(1_234_567);
-        Ended {
-            record,
-            opened: Timestamp::UNIX_EPOCH,
-            duration,
-            ending,
-        }
+        Ended { record, opened: Timestamp::UNIX_EPOCH, duration, ending }
     }
 
     fn line(ended: &Ended) -> String {
         let prev = "0".repeat(64);
-        let link = Link {
-            seq: 7,
-            prev: &prev,
-        };
+        let link = Link { seq: 7, prev: &prev };
         serde_json::to_string(&Line::new(ended, "replica-1", link)).unwrap()
     }
 
@@ -379,11 +348,8 @@ pub(super) mod tests {
         record.output = Some(ByteCount(512));
         record.queued = Some(Duration::from_millis(3));
         let (fuel, peak_memory) = (Fuel(1_000), ByteCount(65_536));
-        record.cost = Some(Cost {
-            fuel,
-            peak_memory,
-            run: Duration::from_micros(1_500),
-        });
+        record.cost =
+            Some(Spent { fuel, peak_memory, run: Duration::from_micros(1_500), host_calls: 0 });
         let fields: Value = serde_json::from_str(&line(&ended(record, Ending::Ok))).unwrap();
         for (field, value) in [
             ("trace_id", json!("4bf92f3577b34da6a3ce929d0e0e4736")),
@@ -419,10 +385,7 @@ pub(super) mod tests {
             let record = CallRecord::new(RequestId::generate());
             let ending = Ending::from(&Error::new(code, ""));
             let fields: Value = serde_json::from_str(&line(&ended(record, ending))).unwrap();
-            assert_eq!(
-                (&fields["code"], &fields["outcome"]),
-                (&json!(written), &json!(outcome))
-            );
+            assert_eq!((&fields["code"], &fields["outcome"]), (&json!(written), &json!(outcome)));
         }
     }
 
@@ -432,9 +395,7 @@ pub(super) mod tests {
         let name = |n: usize| format!("{n:04}{}", "\u{10ffff}".repeat(100));
         let members: Vec<String> = (0..40).map(|n| format!(r#""{}":"""#, name(n))).collect();
         let inner = format!("{{{}}}", members.join(","));
-        let members: Vec<String> = (0..40)
-            .map(|n| format!(r#""{}":{inner}"#, name(n)))
-            .collect();
+        let members: Vec<String> = (0..40).map(|n| format!(r#""{}":{inner}"#, name(n))).collect();
         let mut record = CallRecord::new(RequestId::generate());
         record.arguments = Some(format!("{{{}}}", members.join(",")).into());
         record.agent = Some("a".repeat(64).parse().unwrap());
@@ -443,10 +404,7 @@ pub(super) mod tests {
         record.asked = Some("\u{10ffff}".repeat(100_000).into());
         record.trace_id = Some("\u{10ffff}".repeat(100_000).into());
         let length = line(&ended(record, Ending::Error(Code::ToolNotFound))).len();
-        assert!(
-            (32 << 10..MAX_LINE_BYTES / 4 * 3).contains(&length),
-            "{length}"
-        );
+        assert!((32 << 10..MAX_LINE_BYTES / 4 * 3).contains(&length), "{length}");
     }
 
     #[test]

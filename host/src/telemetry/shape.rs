@@ -29,10 +29,7 @@ const MORE: &str = "…";
 pub(super) fn of_arguments(text: &str) -> Option<Keys> {
     let mut budget = MAX_KEYS_IN_ALL;
     let mut json = serde_json::Deserializer::from_str(text);
-    let look = Look {
-        depth: MAX_DEPTH,
-        budget: &mut budget,
-    };
+    let look = Look { depth: MAX_DEPTH, budget: &mut budget };
     let shape = look.deserialize(&mut json).ok()?;
     json.end().ok()?;
     shape.keys
@@ -40,10 +37,7 @@ pub(super) fn of_arguments(text: &str) -> Option<Keys> {
 
 /// `text` without control characters, cut to `max_chars`.
 pub(super) fn clean(text: &str, max_chars: usize) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(max_chars)
-        .collect()
+    text.chars().filter(|c| !c.is_control()).take(max_chars).collect()
 }
 
 /// One value's type and how long it is: characters of a string, items of an array,
@@ -59,19 +53,11 @@ struct Shape {
 
 impl Shape {
     fn scalar(r#type: &'static str) -> Self {
-        Self {
-            r#type,
-            length: None,
-            keys: None,
-        }
+        Self { r#type, length: None, keys: None }
     }
 
     fn of_length(r#type: &'static str, length: usize) -> Self {
-        Self {
-            r#type,
-            length: Some(length),
-            keys: None,
-        }
+        Self { r#type, length: Some(length), keys: None }
     }
 }
 
@@ -165,10 +151,7 @@ impl<'de> Visitor<'de> for Look<'_> {
             length += 1;
             if self.depth > 0 && *self.budget > 0 && keys.take(&name) {
                 *self.budget -= 1;
-                let look = Look {
-                    depth: self.depth - 1,
-                    budget: &mut *self.budget,
-                };
+                let look = Look { depth: self.depth - 1, budget: &mut *self.budget };
                 keys.named.push((name, members.next_value_seed(look)?));
             } else {
                 members.next_value::<IgnoredAny>()?;
@@ -176,11 +159,7 @@ impl<'de> Visitor<'de> for Look<'_> {
             }
         }
         let keys = (self.depth > 0).then_some(keys);
-        Ok(Shape {
-            r#type: "object",
-            length: Some(length),
-            keys,
-        })
+        Ok(Shape { r#type: "object", length: Some(length), keys })
     }
 }
 
@@ -233,17 +212,12 @@ mod tests {
         });
         assert_eq!(shape(text), kept);
         assert_eq!(shape("{}"), json!({}));
-        assert_eq!(
-            shape(r#"{"ö": "grüße"}"#),
-            json!({"ö": {"type": "string", "length": 5}})
-        );
+        assert_eq!(shape(r#"{"ö": "grüße"}"#), json!({"ö": {"type": "string", "length": 5}}));
     }
 
     #[test]
     fn what_is_no_object_has_no_shape() {
-        for text in [
-            "", "[]", "1", "\"x\"", "null", "{", "{} {}", r#"{"a":"#, "\u{0}",
-        ] {
+        for text in ["", "[]", "1", "\"x\"", "null", "{", "{} {}", r#"{"a":"#, "\u{0}"] {
             assert_eq!(shape(text), Value::Null, "{text:?}");
         }
         let deep = format!("{}{}", r#"{"a":"#.repeat(10_000), "}".repeat(10_000));
@@ -255,10 +229,7 @@ mod tests {
         let long = "x".repeat(100);
         let text = format!(r#"{{"a\u0000\n\u001bb": 1, "{long}1": 1, "{long}2": 1, "…": 1}}"#);
         let number = json!({"type": "number"});
-        assert_eq!(
-            shape(&text),
-            json!({"ab": number, &long[..64]: number, "…": 2})
-        );
+        assert_eq!(shape(&text), json!({"ab": number, &long[..64]: number, "…": 2}));
     }
 
     #[test]
@@ -268,10 +239,7 @@ mod tests {
             format!("{{{}}}", list.join(","))
         };
         let flat = shape(&members(100, "0"));
-        assert_eq!(
-            (flat.as_object().unwrap().len(), &flat["…"]),
-            (33, &json!(68))
-        );
+        assert_eq!((flat.as_object().unwrap().len(), &flat["…"]), (33, &json!(68)));
 
         let text = members(40, &members(40, &members(40, "0")));
         let written = serde_json::to_string(&of_arguments(&text)).unwrap();

@@ -125,12 +125,7 @@ impl<W: Storage> Writer<W> {
             self.metrics.audit_lost(1);
             return;
         }
-        let Self {
-            chain,
-            pending,
-            replica,
-            ..
-        } = self;
+        let Self { chain, pending, replica, .. } = self;
         let line = |to: &mut Vec<u8>, link: Link<'_>| {
             serde_json::to_writer(to, &Line::new(&entry.ended, replica, link))
         };
@@ -152,12 +147,9 @@ impl<W: Storage> Writer<W> {
             self.storage.truncate(self.length)?;
             self.torn = false;
         }
-        self.storage
-            .write_all(&self.pending)
-            .inspect_err(|_| self.torn = true)?;
+        self.storage.write_all(&self.pending).inspect_err(|_| self.torn = true)?;
         self.length += self.pending.len() as u64;
-        self.metrics
-            .audit_written(std::mem::take(&mut self.pending_records));
+        self.metrics.audit_written(std::mem::take(&mut self.pending_records));
         self.pending.clear();
         for receipt in self.receipts.drain(..) {
             // Whoever has stopped waiting does not need to know.
@@ -181,8 +173,7 @@ impl<W: Storage> Writer<W> {
             }
             if ended {
                 error!(records = self.pending_records, "lost audit records");
-                self.metrics
-                    .audit_lost(std::mem::take(&mut self.pending_records));
+                self.metrics.audit_lost(std::mem::take(&mut self.pending_records));
                 self.pending.clear();
                 return;
             }

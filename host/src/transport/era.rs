@@ -45,12 +45,8 @@ fn notification(method: &str, params: Option<&RawValue>) -> Notification {
     match method {
         "notifications/initialized" => Notification::Initialized,
         "notifications/cancelled" => {
-            let request = Params::read(params)
-                .ok()
-                .and_then(|params| params.cancelled());
-            request.map_or(Notification::Other, |request| Notification::Cancelled {
-                request,
-            })
+            let request = Params::read(params).ok().and_then(|params| params.cancelled());
+            request.map_or(Notification::Other, |request| Notification::Cancelled { request })
         }
         _ => Notification::Other,
     }
@@ -64,28 +60,18 @@ struct Refused {
 
 /// Refuses in the status too: the request is wrong as it is carried.
 fn by_status(error: Error) -> Refused {
-    Refused {
-        error,
-        shown: Shown::AsStatus,
-    }
+    Refused { error, shown: Shown::AsStatus }
 }
 
 /// Refuses in the answer to a request that is carried well.
 fn in_band(error: Error) -> Refused {
-    Refused {
-        error,
-        shown: Shown::InBand,
-    }
+    Refused { error, shown: Shown::InBand }
 }
 
 fn request(head: &Head, method: &str, params: Option<&RawValue>) -> Result<Request, Refused> {
     // Only over HTTP is the version a header that could contradict the body.
     let header_is_modern = head.channel == Channel::Http
-        && head
-            .version
-            .as_deref()
-            .and_then(Version::parse)
-            .is_some_and(Version::is_modern);
+        && head.version.as_deref().and_then(Version::parse).is_some_and(Version::is_modern);
     let objection = if header_is_modern { by_status } else { in_band };
     let params = Params::read(params).map_err(objection)?;
     let meta = params.meta().map_err(objection)?;
@@ -129,10 +115,7 @@ fn modern(
 ) -> Result<Request, Refused> {
     let declared = envelope(&meta).map_err(by_status)?;
     if head.channel == Channel::Http && head.version.as_deref() != Some(&declared) {
-        return Err(by_status(mismatch(
-            "MCP-Protocol-Version",
-            "`params._meta`",
-        )));
+        return Err(by_status(mismatch("MCP-Protocol-Version", "`params._meta`")));
     }
     let version = Version::parse(&declared)
         .filter(|version| version.is_modern())
@@ -205,11 +188,7 @@ fn initialize(head: &Head, params: &Params<'_>, meta: MetaKeys<'_>) -> Result<Re
         .unwrap_or(Version::LATEST_HANDSHAKE);
     let mut meta = meta.into_meta(head)?;
     meta.client_info = client_info.or(meta.client_info);
-    Ok(Request {
-        version,
-        meta,
-        method: Method::Initialize { requested },
-    })
+    Ok(Request { version, meta, method: Method::Initialize { requested } })
 }
 
 fn not_found() -> Error {
@@ -222,10 +201,7 @@ fn mismatch(header: &str, body: &str) -> Error {
 }
 
 fn unsupported(requested: &str) -> Error {
-    let supported: Vec<&str> = Version::ALL
-        .iter()
-        .map(|version| version.as_str())
-        .collect();
+    let supported: Vec<&str> = Version::ALL.iter().map(|version| version.as_str()).collect();
     let requested: String = requested.chars().take(MAX_REPEATED_CHARS).collect();
     Error::new(
         Code::UnsupportedProtocolVersion,
@@ -303,50 +279,17 @@ mod tests {
             ("null", "INVALID_REQUEST AsStatus null"),
             ("{}", "INVALID_REQUEST AsStatus null"),
             (r#"{"id":1,"method":"ping"}"#, "INVALID_REQUEST AsStatus 1"),
-            (
-                r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#,
-                "INVALID_REQUEST AsStatus 1",
-            ),
-            (
-                r#"{"jsonrpc":2.0,"id":1,"method":"ping"}"#,
-                "INVALID_REQUEST AsStatus 1",
-            ),
-            (
-                r#"{"jsonrpc":null,"id":1,"method":"ping"}"#,
-                "INVALID_REQUEST AsStatus 1",
-            ),
-            (
-                r#"{"jsonrpc":"2.0","id":"x"}"#,
-                r#"INVALID_REQUEST AsStatus "x""#,
-            ),
-            (
-                r#"{"jsonrpc":"2.0","id":1,"method":5}"#,
-                "INVALID_REQUEST AsStatus 1",
-            ),
-            (
-                r#"{"jsonrpc":"2.0","id":1,"method":null}"#,
-                "INVALID_REQUEST AsStatus 1",
-            ),
-            (
-                r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#,
-                "INVALID_REQUEST AsStatus null",
-            ),
-            (
-                r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#,
-                "INVALID_REQUEST AsStatus null",
-            ),
-            (
-                r#"{"jsonrpc":"2.0","id":1e3,"method":"ping"}"#,
-                "INVALID_REQUEST AsStatus null",
-            ),
-            (
-                r#"{"jsonrpc":"2.0","id":true,"method":"ping"}"#,
-                "INVALID_REQUEST AsStatus null",
-            ),
-            (
-                r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#,
-                "INVALID_REQUEST AsStatus null",
-            ),
+            (r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, "INVALID_REQUEST AsStatus 1"),
+            (r#"{"jsonrpc":2.0,"id":1,"method":"ping"}"#, "INVALID_REQUEST AsStatus 1"),
+            (r#"{"jsonrpc":null,"id":1,"method":"ping"}"#, "INVALID_REQUEST AsStatus 1"),
+            (r#"{"jsonrpc":"2.0","id":"x"}"#, r#"INVALID_REQUEST AsStatus "x""#),
+            (r#"{"jsonrpc":"2.0","id":1,"method":5}"#, "INVALID_REQUEST AsStatus 1"),
+            (r#"{"jsonrpc":"2.0","id":1,"method":null}"#, "INVALID_REQUEST AsStatus 1"),
+            (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, "INVALID_REQUEST AsStatus null"),
+            (r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#, "INVALID_REQUEST AsStatus null"),
+            (r#"{"jsonrpc":"2.0","id":1e3,"method":"ping"}"#, "INVALID_REQUEST AsStatus null"),
+            (r#"{"jsonrpc":"2.0","id":true,"method":"ping"}"#, "INVALID_REQUEST AsStatus null"),
+            (r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#, "INVALID_REQUEST AsStatus null"),
             (
                 r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#,
                 "INVALID_REQUEST AsStatus 1",
@@ -355,23 +298,11 @@ mod tests {
                 r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":"x"}"#,
                 "INVALID_REQUEST AsStatus 1",
             ),
-            (
-                r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":null}"#,
-                "ping 2025-06-18",
-            ),
-            (
-                r#"{"jsonrpc":"2.0","id":1,"method":"ping","more":1}"#,
-                "ping 2025-06-18",
-            ),
-            (
-                r#"{"jsonrpc":"2.0","id":1,"\u006dethod":"p\u0069ng"}"#,
-                "ping 2025-06-18",
-            ),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":null}"#, "ping 2025-06-18"),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"ping","more":1}"#, "ping 2025-06-18"),
+            (r#"{"jsonrpc":"2.0","id":1,"\u006dethod":"p\u0069ng"}"#, "ping 2025-06-18"),
             (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, "response"),
-            (
-                r#"{"jsonrpc":"2.0","error":{"code":1,"message":""}}"#,
-                "response",
-            ),
+            (r#"{"jsonrpc":"2.0","error":{"code":1,"message":""}}"#, "response"),
         ] {
             assert_eq!(verdict(&http(None, None, None), body), expected, "{body}");
         }
@@ -380,14 +311,7 @@ mod tests {
     #[test]
     fn ids_are_echoed_byte_for_byte() {
         let long = format!("\"{}\"", "x".repeat(254));
-        for id in [
-            "0",
-            "-1",
-            "9007199254740993",
-            r#""""#,
-            r#""\u0061\n""#,
-            &long,
-        ] {
+        for id in ["0", "-1", "9007199254740993", r#""""#, r#""\u0061\n""#, &long] {
             let body = format!(r#"{{"jsonrpc":"2.0","id": {id} ,"method":"ping"}}"#);
             let Ok(Message::Request { id: echoed, .. }) = parse(&stdio(), body.as_bytes()) else {
                 panic!("{id} was refused");
@@ -413,104 +337,32 @@ mod tests {
         for (version, mcp_method, method, params, expected) in [
             // 3: `initialize` opens the older era, whatever older version its header names…
             (None, None, "initialize", init, "initialize 2025-06-18"),
-            (
-                Some("2025-03-26"),
-                None,
-                "initialize",
-                init,
-                "initialize 2025-06-18",
-            ),
+            (Some("2025-03-26"), None, "initialize", init, "initialize 2025-06-18"),
             (None, None, "initialize", &half, "initialize 2025-06-18"),
             // … unless it says that it belongs to the other.
             (new, None, "initialize", init, "HEADER_MISMATCH AsStatus 7"),
             (new, None, "initialize", &half, "HEADER_MISMATCH AsStatus 7"),
-            (
-                new,
-                Some("initialize"),
-                "initialize",
-                &both,
-                "METHOD_NOT_FOUND AsStatus 7",
-            ),
+            (new, Some("initialize"), "initialize", &both, "METHOD_NOT_FOUND AsStatus 7"),
             // 4: what `_meta` declares has to be complete.
             (new, list, "tools/list", bare, "INVALID_PARAMS AsStatus 7"),
             (None, list, "tools/list", bare, "INVALID_PARAMS AsStatus 7"),
             // 5: a header that names the version, and nothing in the body.
             (new, list, "tools/list", "", "INVALID_PARAMS AsStatus 7"),
-            (
-                new,
-                list,
-                "tools/list",
-                r#""_meta":{}"#,
-                "INVALID_PARAMS AsStatus 7",
-            ),
-            (
-                new,
-                list,
-                "tools/list",
-                r#""_meta":1"#,
-                "INVALID_PARAMS AsStatus 7",
-            ),
+            (new, list, "tools/list", r#""_meta":{}"#, "INVALID_PARAMS AsStatus 7"),
+            (new, list, "tools/list", r#""_meta":1"#, "INVALID_PARAMS AsStatus 7"),
             // 6: otherwise the older era.
             (None, None, "tools/list", "", "list 2025-06-18"),
-            (
-                Some("2025-06-18"),
-                None,
-                "tools/list",
-                "",
-                "list 2025-06-18",
-            ),
-            (
-                Some("2025-11-25"),
-                None,
-                "tools/list",
-                r#""_meta":{"a/b":1}"#,
-                "list 2025-11-25",
-            ),
-            (
-                None,
-                None,
-                "server/discover",
-                "",
-                "METHOD_NOT_FOUND InBand 7",
-            ),
-            (
-                Some("2025-03-26"),
-                None,
-                "tools/list",
-                "",
-                "UNSUPPORTED_PROTOCOL_VERSION AsStatus 7",
-            ),
-            (
-                Some("2099-01-01"),
-                None,
-                "tools/list",
-                "",
-                "UNSUPPORTED_PROTOCOL_VERSION AsStatus 7",
-            ),
-            (
-                Some("x"),
-                None,
-                "ping",
-                "",
-                "UNSUPPORTED_PROTOCOL_VERSION AsStatus 7",
-            ),
+            (Some("2025-06-18"), None, "tools/list", "", "list 2025-06-18"),
+            (Some("2025-11-25"), None, "tools/list", r#""_meta":{"a/b":1}"#, "list 2025-11-25"),
+            (None, None, "server/discover", "", "METHOD_NOT_FOUND InBand 7"),
+            (Some("2025-03-26"), None, "tools/list", "", "UNSUPPORTED_PROTOCOL_VERSION AsStatus 7"),
+            (Some("2099-01-01"), None, "tools/list", "", "UNSUPPORTED_PROTOCOL_VERSION AsStatus 7"),
+            (Some("x"), None, "ping", "", "UNSUPPORTED_PROTOCOL_VERSION AsStatus 7"),
             // 7: header and body say the same.
             (None, list, "tools/list", &ok, "HEADER_MISMATCH AsStatus 7"),
-            (
-                Some("2025-11-25"),
-                list,
-                "tools/list",
-                &ok,
-                "HEADER_MISMATCH AsStatus 7",
-            ),
+            (Some("2025-11-25"), list, "tools/list", &ok, "HEADER_MISMATCH AsStatus 7"),
             (new, list, "tools/list", &old, "HEADER_MISMATCH AsStatus 7"),
-            (
-                Some("2026-07-28, 2026-07-28"),
-                list,
-                "tools/list",
-                &ok,
-                "HEADER_MISMATCH AsStatus 7",
-            ),
+            (Some("2026-07-28, 2026-07-28"), list, "tools/list", &ok, "HEADER_MISMATCH AsStatus 7"),
             // 8: a version that is served, in its own era.
             (
                 Some("2099-01-01"),
@@ -528,74 +380,22 @@ mod tests {
             ),
             // 9: the method, once more in a header.
             (new, None, "tools/list", &ok, "HEADER_MISMATCH AsStatus 7"),
-            (
-                new,
-                Some("tools/call"),
-                "tools/list",
-                &ok,
-                "HEADER_MISMATCH AsStatus 7",
-            ),
-            (
-                new,
-                Some("Tools/List"),
-                "tools/list",
-                &ok,
-                "HEADER_MISMATCH AsStatus 7",
-            ),
+            (new, Some("tools/call"), "tools/list", &ok, "HEADER_MISMATCH AsStatus 7"),
+            (new, Some("Tools/List"), "tools/list", &ok, "HEADER_MISMATCH AsStatus 7"),
             (new, None, "no/such", &ok, "HEADER_MISMATCH AsStatus 7"),
             // 10: methods that are not there, or not any more.
             (new, list, "tools/list", &ok, "list 2026-07-28"),
-            (
-                new,
-                Some("server/discover"),
-                "server/discover",
-                &ok,
-                "discover 2026-07-28",
-            ),
-            (
-                new,
-                Some("ping"),
-                "ping",
-                &ok,
-                "METHOD_NOT_FOUND AsStatus 7",
-            ),
-            (
-                new,
-                Some("logging/setLevel"),
-                "logging/setLevel",
-                &ok,
-                "METHOD_NOT_FOUND AsStatus 7",
-            ),
-            (
-                new,
-                Some("prompts/get"),
-                "prompts/get",
-                &ok,
-                "METHOD_NOT_FOUND AsStatus 7",
-            ),
-            (
-                new,
-                Some("no/such"),
-                "no/such",
-                &ok,
-                "METHOD_NOT_FOUND AsStatus 7",
-            ),
-            (
-                None,
-                None,
-                "logging/setLevel",
-                "",
-                "METHOD_NOT_FOUND InBand 7",
-            ),
+            (new, Some("server/discover"), "server/discover", &ok, "discover 2026-07-28"),
+            (new, Some("ping"), "ping", &ok, "METHOD_NOT_FOUND AsStatus 7"),
+            (new, Some("logging/setLevel"), "logging/setLevel", &ok, "METHOD_NOT_FOUND AsStatus 7"),
+            (new, Some("prompts/get"), "prompts/get", &ok, "METHOD_NOT_FOUND AsStatus 7"),
+            (new, Some("no/such"), "no/such", &ok, "METHOD_NOT_FOUND AsStatus 7"),
+            (None, None, "logging/setLevel", "", "METHOD_NOT_FOUND InBand 7"),
             (None, None, "ping", "", "ping 2025-06-18"),
         ] {
             let head = http(version, mcp_method, None);
             let body = body(method, params);
-            assert_eq!(
-                verdict(&head, &body),
-                expected,
-                "{version:?} {mcp_method:?} {body}"
-            );
+            assert_eq!(verdict(&head, &body), expected, "{version:?} {mcp_method:?} {body}");
         }
     }
 
@@ -612,24 +412,12 @@ mod tests {
         ] {
             let body = body("initialize", &format!(r#""protocolVersion":"{requested}""#));
             for head in [http(None, None, None), stdio()] {
-                assert_eq!(
-                    verdict(&head, &body),
-                    format!("initialize {settled}"),
-                    "{requested}"
-                );
+                assert_eq!(verdict(&head, &body), format!("initialize {settled}"), "{requested}");
             }
         }
-        for params in [
-            "",
-            r#""protocolVersion":20250618"#,
-            r#""protocolVersion":null"#,
-        ] {
+        for params in ["", r#""protocolVersion":20250618"#, r#""protocolVersion":null"#] {
             let body = body("initialize", params);
-            assert_eq!(
-                verdict(&stdio(), &body),
-                "INVALID_PARAMS InBand 7",
-                "{params}"
-            );
+            assert_eq!(verdict(&stdio(), &body), "INVALID_PARAMS InBand 7", "{params}");
         }
     }
 
@@ -640,31 +428,15 @@ mod tests {
             ("echo", Some("=?base64?ZWNobw==?="), "call 2026-07-28"),
             ("Grüße", Some("=?base64?R3LDvMOfZQ==?="), "call 2026-07-28"),
             (" a ", Some("=?base64?IGEg?="), "call 2026-07-28"),
-            (
-                "=?base64?YQ==?=",
-                Some("=?base64?PT9iYXNlNjQ/WVE9PT89?="),
-                "call 2026-07-28",
-            ),
+            ("=?base64?YQ==?=", Some("=?base64?PT9iYXNlNjQ/WVE9PT89?="), "call 2026-07-28"),
             ("echo", None, "HEADER_MISMATCH AsStatus 7"),
             ("echo", Some(""), "HEADER_MISMATCH AsStatus 7"),
             ("echo", Some("Echo"), "HEADER_MISMATCH AsStatus 7"),
             ("echo", Some("echo, echo"), "HEADER_MISMATCH AsStatus 7"),
-            (
-                "echo",
-                Some("=?base64?ZWNobw?="),
-                "HEADER_MISMATCH AsStatus 7",
-            ),
-            (
-                "echo",
-                Some("=?BASE64?ZWNobw==?="),
-                "HEADER_MISMATCH AsStatus 7",
-            ),
+            ("echo", Some("=?base64?ZWNobw?="), "HEADER_MISMATCH AsStatus 7"),
+            ("echo", Some("=?BASE64?ZWNobw==?="), "HEADER_MISMATCH AsStatus 7"),
             ("Grüße", Some("Grüße"), "HEADER_MISMATCH AsStatus 7"),
-            (
-                "=?base64?YQ==?=",
-                Some("=?base64?YQ==?="),
-                "HEADER_MISMATCH AsStatus 7",
-            ),
+            ("=?base64?YQ==?=", Some("=?base64?YQ==?="), "HEADER_MISMATCH AsStatus 7"),
         ] {
             let head = http(Some(NEW), Some("tools/call"), header);
             let body = body("tools/call", &format!(r#""name":"{name}",{}"#, meta(NEW)));
@@ -686,16 +458,9 @@ mod tests {
             ("tools/list", r#""cursor":1"#),
             ("tools/list", r#""cursor":null"#),
         ] {
-            let modern = format!(
-                "{params}{}{}",
-                if params.is_empty() { "" } else { "," },
-                meta(NEW)
-            );
-            let name = if params.contains("echo") {
-                Some("echo")
-            } else {
-                Some(long.as_str())
-            };
+            let modern =
+                format!("{params}{}{}", if params.is_empty() { "" } else { "," }, meta(NEW));
+            let name = if params.contains("echo") { Some("echo") } else { Some(long.as_str()) };
             for (head, params) in [
                 (http(Some(NEW), Some(method), name), modern.as_str()),
                 (stdio(), modern.as_str()),
@@ -708,15 +473,8 @@ mod tests {
             }
         }
         for token in ["{}", "1.5", "null", &format!("\"{}\"", "x".repeat(255))] {
-            let body = body(
-                "tools/list",
-                &format!(r#""_meta":{{"progressToken":{token}}}"#),
-            );
-            assert_eq!(
-                verdict(&stdio(), &body),
-                "INVALID_PARAMS InBand 7",
-                "{body}"
-            );
+            let body = body("tools/list", &format!(r#""_meta":{{"progressToken":{token}}}"#));
+            assert_eq!(verdict(&stdio(), &body), "INVALID_PARAMS InBand 7", "{body}");
         }
         let body = body("ping", r#""_meta":[]"#);
         assert_eq!(verdict(&stdio(), &body), "INVALID_PARAMS InBand 7");
@@ -728,12 +486,7 @@ mod tests {
         let settled = Head::without_headers(Channel::Stdio, Presented::None, settled);
         let bare = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
         for (head, method, params, expected) in [
-            (
-                &stdio(),
-                "server/discover",
-                meta(NEW).as_str(),
-                "discover 2026-07-28",
-            ),
+            (&stdio(), "server/discover", meta(NEW).as_str(), "discover 2026-07-28"),
             (&stdio(), "tools/list", &meta(NEW), "list 2026-07-28"),
             (&settled, "tools/list", &meta(NEW), "list 2026-07-28"),
             (&settled, "tools/list", "", "list 2025-11-25"),
@@ -748,11 +501,7 @@ mod tests {
             (&stdio(), "server/discover", "", "METHOD_NOT_FOUND InBand 7"),
             (&stdio(), "ping", &meta(NEW), "METHOD_NOT_FOUND AsStatus 7"),
         ] {
-            assert_eq!(
-                verdict(head, &body(method, params)),
-                expected,
-                "{method} {params}"
-            );
+            assert_eq!(verdict(head, &body(method, params)), expected, "{method} {params}");
         }
     }
 
@@ -763,11 +512,7 @@ mod tests {
         };
         for (method, params, expected) in [
             ("notifications/initialized", "{}", "Initialized"),
-            (
-                "notifications/cancelled",
-                r#"{"requestId":"a","reason":"x"}"#,
-                r#"Cancelled "a""#,
-            ),
+            ("notifications/cancelled", r#"{"requestId":"a","reason":"x"}"#, r#"Cancelled "a""#),
             ("notifications/cancelled", r#"{"requestId":{}}"#, "Other"),
             ("notifications/cancelled", "{}", "Other"),
             ("notifications/progress", r#"{"_meta":7}"#, "Other"),
@@ -825,19 +570,11 @@ mod tests {
                 other => panic!("{meta}: {other:?}"),
             }
         };
-        let meta = read(
-            &head,
-            &format!(r#""traceparent":"{trace}","progressToken":"p""#),
-        );
+        let meta = read(&head, &format!(r#""traceparent":"{trace}","progressToken":"p""#));
         assert_eq!(meta.trace.traceparent.as_deref(), Some(trace));
+        assert_eq!(meta.trace.tracestate, None, "the header's state is not the body's");
         assert_eq!(
-            meta.trace.tracestate, None,
-            "the header's state is not the body's"
-        );
-        assert_eq!(
-            meta.progress_token
-                .map(|token| token.get().to_owned())
-                .as_deref(),
+            meta.progress_token.map(|token| token.get().to_owned()).as_deref(),
             Some("\"p\"")
         );
         assert_eq!(meta.client_metadata, "{}");
@@ -846,10 +583,7 @@ mod tests {
             &head,
             r#""com.example/a":{"b": 1},"dev.mcp/x":1,"com.example.mcp/y":2,"baggage":"z","n\u0061me":[]"#,
         );
-        assert_eq!(
-            meta.trace.traceparent,
-            head.traceparent.as_deref().map(Into::into)
-        );
+        assert_eq!(meta.trace.traceparent, head.traceparent.as_deref().map(Into::into));
         assert_eq!(meta.trace.tracestate.as_deref(), Some("from=header"));
         assert_eq!(
             meta.client_metadata,
@@ -857,17 +591,11 @@ mod tests {
         );
 
         let told = |info: &str| {
-            read(
-                &stdio(),
-                &format!(r#""io.modelcontextprotocol/clientInfo":{info}"#),
-            )
-            .client_info
-            .map(|info| format!("{} {}", info.name, info.version))
+            read(&stdio(), &format!(r#""io.modelcontextprotocol/clientInfo":{info}"#))
+                .client_info
+                .map(|info| format!("{} {}", info.name, info.version))
         };
-        assert_eq!(
-            told(r#"{"name":"c","version":"1","title":"x"}"#).as_deref(),
-            Some("c 1")
-        );
+        assert_eq!(told(r#"{"name":"c","version":"1","title":"x"}"#).as_deref(), Some("c 1"));
         assert_eq!(told(r#"{"name":"c"}"#).as_deref(), Some("c "));
         for bad in [
             r#"{"name":1}"#,

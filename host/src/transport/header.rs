@@ -11,19 +11,12 @@ use base64::engine::general_purpose::STANDARD;
 
 /// Decodes a mirrored header value; `None` when it is malformed.
 pub(super) fn decode(value: &str) -> Option<Cow<'_, str>> {
-    let encoded = value
-        .strip_prefix("=?base64?")
-        .and_then(|rest| rest.strip_suffix("?="));
+    let encoded = value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?="));
     match encoded {
         // The standard engine wants the padding and zeros in the unused bits (RFC
         // 4648 §3.5), and nothing between.
-        Some(encoded) => String::from_utf8(STANDARD.decode(encoded).ok()?)
-            .ok()
-            .map(Cow::Owned),
-        None => value
-            .bytes()
-            .all(is_field_byte)
-            .then_some(Cow::Borrowed(value)),
+        Some(encoded) => String::from_utf8(STANDARD.decode(encoded).ok()?).ok().map(Cow::Owned),
+        None => value.bytes().all(is_field_byte).then_some(Cow::Borrowed(value)),
     }
 }
 

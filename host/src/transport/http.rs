@@ -80,12 +80,10 @@ impl Edge {
     /// # Errors
     /// `ORIGIN_FORBIDDEN`.
     pub fn origin(&self, parts: &Parts, local: SocketAddr) -> Result<Option<HeaderValue>, Error> {
-        let host = self
-            .host(&parts.headers, &parts.uri, local)
-            .ok_or_else(|| {
-                let what = "This `Host` is not served here; `server.allowed_hosts` can allow it.";
-                Error::new(Code::OriginForbidden, what)
-            })?;
+        let host = self.host(&parts.headers, &parts.uri, local).ok_or_else(|| {
+            let what = "This `Host` is not served here; `server.allowed_hosts` can allow it.";
+            Error::new(Code::OriginForbidden, what)
+        })?;
         let mut origins = parts.headers.get_all(ORIGIN).iter();
         match (origins.next(), origins.next()) {
             (None, _) => Ok(None),
@@ -110,14 +108,8 @@ impl Edge {
         let host = Authority::parse(target.authority().map_or(header, |target| target.as_str()))?;
         let ours = host.is_loopback()
             || host.address() == Some(local.ip().to_canonical())
-            || self
-                .public
-                .as_ref()
-                .is_some_and(|site| site.authority.host == host.host)
-            || self
-                .allowed_hosts
-                .iter()
-                .any(|allowed| allowed.covers(&host));
+            || self.public.as_ref().is_some_and(|site| site.authority.host == host.host)
+            || self.allowed_hosts.iter().any(|allowed| allowed.covers(&host));
         ours.then_some(host)
     }
 
@@ -131,10 +123,7 @@ impl Edge {
         let own = site.scheme == Scheme::Http
             && site.authority.is_loopback()
             && (port == local.port() || host.is_loopback() && port == host.port.unwrap_or(80));
-        own || self
-            .public
-            .as_ref()
-            .is_some_and(|public| public.is_same(&site))
+        own || self.public.as_ref().is_some_and(|public| public.is_same(&site))
             || self
                 .allowed_origins
                 .iter()
@@ -151,10 +140,7 @@ impl Edge {
         let (parts, body) = request.into_parts();
         if parts.method != Method::POST {
             // Without sessions there is no stream to open and none to end.
-            return Err(Error::new(
-                Code::MethodNotAllowed,
-                "Only POST is served here.",
-            ));
+            return Err(Error::new(Code::MethodNotAllowed, "Only POST is served here."));
         }
         let accepts = accepts(&parts.headers).ok_or_else(|| {
             let what = "The answer is `application/json` or `text/event-stream`, and `Accept` admits neither.";
@@ -164,23 +150,14 @@ impl Edge {
             let what = "The body has to be `application/json`.";
             return Err(Error::new(Code::UnsupportedMediaType, what));
         }
-        let declared = parts
-            .headers
-            .get(CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse().ok());
+        let declared =
+            parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         if declared.is_some_and(|bytes: u64| bytes > self.max_body.0) {
             return Err(too_large(self.max_body));
         }
         let head = head(&parts.headers, accepts);
-        let body = Body::Incoming(Incoming {
-            body,
-            max: self.max_body,
-        });
-        Ok(Inbound {
-            head,
-            body,
-            accepts,
-        })
+        let body = Body::Incoming(Incoming { body, max: self.max_body });
+        Ok(Inbound { head, body, accepts })
     }
 }
 
@@ -202,24 +179,18 @@ fn head(headers: &HeaderMap, accepts: Accepts) -> Head {
 /// are not UTF-8 are replaced: both then differ from everything they are compared
 /// with, and the refusal can echo the id that is in the body.
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    let values = headers
-        .get_all(name)
-        .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()));
-    values
-        .map(std::borrow::Cow::into_owned)
-        .reduce(|all, next| all + ", " + &next)
+    let values =
+        headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    values.map(std::borrow::Cow::into_owned).reduce(|all, next| all + ", " + &next)
 }
 
 fn presented(headers: &HeaderMap) -> Presented {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     match (values.next(), values.next()) {
         (None, _) => Presented::None,
-        (Some(value), None) => value
-            .to_str()
-            .ok()
-            .and_then(bearer)
-            .map_or(Presented::Malformed, Presented::Bearer),
+        (Some(value), None) => {
+            value.to_str().ok().and_then(bearer).map_or(Presented::Malformed, Presented::Bearer)
+        }
         (Some(_), Some(_)) => Presented::Malformed,
     }
 }
@@ -230,9 +201,7 @@ fn bearer(value: &str) -> Option<Secret> {
     let token = token.trim_start_matches(' ');
     let body = token.trim_end_matches('=');
     let well_formed = !body.is_empty()
-        && body
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b));
+        && body.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b));
     (scheme.eq_ignore_ascii_case("bearer") && well_formed).then(|| Secret::new(token))
 }
 
@@ -251,10 +220,7 @@ fn accepts(headers: &HeaderMap) -> Option<Accepts> {
         .collect();
     let admits = |names: &[&str]| {
         let decides = |name: &&str| ranges.iter().find(|(range, _)| range == name);
-        names
-            .iter()
-            .find_map(decides)
-            .is_some_and(|(_, wanted)| *wanted)
+        names.iter().find_map(decides).is_some_and(|(_, wanted)| *wanted)
     };
     let json = admits(&["application/json", "application/*", "*/*"]);
     let stream_by_name = admits(&["text/event-stream", "text/*"]);
@@ -281,10 +247,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     let (Some(value), None) = (values.next(), values.next()) else {
         return false;
     };
-    let essence = value
-        .to_str()
-        .ok()
-        .and_then(|value| value.split(';').next());
+    let essence = value.to_str().ok().and_then(|value| value.split(';').next());
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }
 
@@ -311,10 +274,7 @@ impl Site {
             "https" => Scheme::Https,
             _ => return None,
         };
-        Some(Self {
-            scheme,
-            authority: Authority::parse(authority)?,
-        })
+        Some(Self { scheme, authority: Authority::parse(authority)? })
     }
 
     /// The origin of a URL.
@@ -350,31 +310,20 @@ impl Authority {
             Some((host, digits)) if !digits.ends_with(']') => (host, Some(port(digits)?)),
             _ => (text, None),
         };
-        let inner = host
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'));
+        let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let well_formed = match inner {
             Some(address) => address.parse::<Ipv6Addr>().is_ok(),
             None => {
                 !host.is_empty()
-                    && host
-                        .bytes()
-                        .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+                    && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
             }
         };
-        well_formed.then(|| Self {
-            host: host.to_ascii_lowercase(),
-            port,
-        })
+        well_formed.then(|| Self { host: host.to_ascii_lowercase(), port })
     }
 
     /// The address that the host is, where it is no name.
     fn address(&self) -> Option<IpAddr> {
-        match self
-            .host
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-        {
+        match self.host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             Some(address) => address.parse::<Ipv6Addr>().ok().map(|ip| ip.to_canonical()),
             None => self.host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
         }
@@ -391,10 +340,7 @@ impl Authority {
 }
 
 fn port(text: &str) -> Option<u16> {
-    text.bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 /// A request's body, read only when somebody who may send it was recognized.
@@ -440,11 +386,8 @@ impl Body {
 }
 
 fn too_large(max: ByteCount) -> Error {
-    Error::new(
-        Code::PayloadTooLarge,
-        format!("The body is larger than {max}."),
-    )
-    .detail("maxBytes", max.0)
+    Error::new(Code::PayloadTooLarge, format!("The body is larger than {max}."))
+        .detail("maxBytes", max.0)
 }
 
 #[cfg(test)]
@@ -461,10 +404,7 @@ mod tests {
                 "https://app.example.com".to_owned(),
                 "http://dev.test:3000".to_owned(),
             ],
-            allowed_hosts: vec![
-                "inner.example.com".to_owned(),
-                "[2001:db8::1]:90".to_owned(),
-            ],
+            allowed_hosts: vec!["inner.example.com".to_owned(), "[2001:db8::1]:90".to_owned()],
             max_body: ByteCount(16),
             max_connections: 1,
             shutdown_delay: Duration::ZERO,
@@ -529,11 +469,7 @@ mod tests {
             "[::1",
             "ü",
         ] {
-            assert_eq!(
-                origin(request(&[("host", host)])),
-                Err(Code::OriginForbidden),
-                "{host}"
-            );
+            assert_eq!(origin(request(&[("host", host)])), Err(Code::OriginForbidden), "{host}");
         }
         assert_eq!(origin(request(&[])), Err(Code::OriginForbidden));
         let twice = request(&[("host", "localhost"), ("host", "localhost")]);
@@ -542,10 +478,7 @@ mod tests {
 
     #[test]
     fn a_target_in_absolute_form_names_the_host() {
-        for (target, allowed) in [
-            ("http://localhost/mcp", true),
-            ("http://evil.test/mcp", false),
-        ] {
+        for (target, allowed) in [("http://localhost/mcp", true), ("http://evil.test/mcp", false)] {
             let mut request = request(&[("host", "localhost")]);
             *request.uri_mut() = target.parse().unwrap();
             assert_eq!(origin(request).is_ok(), allowed, "{target}");
@@ -599,10 +532,7 @@ mod tests {
     }
 
     fn refusal(request: Request<axum::body::Body>) -> Option<Code> {
-        edge()
-            .admit(request)
-            .err()
-            .map(|error| error.code().clone())
+        edge().admit(request).err().map(|error| error.code().clone())
     }
 
     const JSON: (&str, &str) = ("content-type", "application/json");
@@ -629,17 +559,8 @@ mod tests {
             assert_eq!(code, Some(Code::UnsupportedMediaType), "{kind}");
         }
         assert_eq!(refusal(request(&[])), Some(Code::UnsupportedMediaType));
-        assert_eq!(
-            refusal(request(&[JSON, JSON])),
-            Some(Code::UnsupportedMediaType)
-        );
-        for method in [
-            Method::GET,
-            Method::DELETE,
-            Method::PUT,
-            Method::OPTIONS,
-            Method::HEAD,
-        ] {
+        assert_eq!(refusal(request(&[JSON, JSON])), Some(Code::UnsupportedMediaType));
+        for method in [Method::GET, Method::DELETE, Method::PUT, Method::OPTIONS, Method::HEAD] {
             let mut request = request(&[JSON]);
             *request.method_mut() = method.clone();
             assert_eq!(refusal(request), Some(Code::MethodNotAllowed), "{method}");
@@ -650,10 +571,7 @@ mod tests {
     fn the_answer_has_a_form_that_the_client_takes() {
         for (accept, expected) in [
             ("application/json, text/event-stream", Some(Accepts::Either)),
-            (
-                "text/event-stream,APPLICATION/json;q=0.5",
-                Some(Accepts::Either),
-            ),
+            ("text/event-stream,APPLICATION/json;q=0.5", Some(Accepts::Either)),
             ("text/*, application/*", Some(Accepts::Either)),
             ("*/*", Some(Accepts::Json)),
             ("application/*;q=0.1", Some(Accepts::Json)),
@@ -672,33 +590,16 @@ mod tests {
             ("ü", None),
         ] {
             let found = edge().admit(request(&[JSON, ("accept", accept)])).ok();
-            assert_eq!(
-                found.as_ref().map(|found| found.accepts),
-                expected,
-                "{accept}"
-            );
+            assert_eq!(found.as_ref().map(|found| found.accepts), expected, "{accept}");
             if let Some(found) = found {
-                assert_eq!(
-                    found.head.streams,
-                    found.accepts != Accepts::Json,
-                    "{accept}"
-                );
+                assert_eq!(found.head.streams, found.accepts != Accepts::Json, "{accept}");
             }
         }
-        assert_eq!(
-            edge().admit(request(&[JSON])).unwrap().accepts,
-            Accepts::Json
-        );
-        let split = request(&[
-            JSON,
-            ("accept", "application/json"),
-            ("accept", "text/event-stream"),
-        ]);
+        assert_eq!(edge().admit(request(&[JSON])).unwrap().accepts, Accepts::Json);
+        let split =
+            request(&[JSON, ("accept", "application/json"), ("accept", "text/event-stream")]);
         assert_eq!(edge().admit(split).unwrap().accepts, Accepts::Either);
-        assert_eq!(
-            refusal(request(&[JSON, ("accept", "text/html")])),
-            Some(Code::NotAcceptable)
-        );
+        assert_eq!(refusal(request(&[JSON, ("accept", "text/html")])), Some(Code::NotAcceptable));
     }
 
     #[test]
@@ -749,21 +650,12 @@ mod tests {
         let mut broken = request(&[JSON]);
         let value = HeaderValue::from_bytes(b"echo\xff").unwrap();
         broken.headers_mut().insert("mcp-name", value);
-        assert_eq!(
-            edge().admit(broken).unwrap().head.mcp_name.as_deref(),
-            Some("echo\u{fffd}")
-        );
+        assert_eq!(edge().admit(broken).unwrap().head.mcp_name.as_deref(), Some("echo\u{fffd}"));
     }
 
     async fn read(body: axum::body::Body) -> Result<Bytes, Code> {
-        let incoming = Incoming {
-            body,
-            max: ByteCount(16),
-        };
-        Body::Incoming(incoming)
-            .read()
-            .await
-            .map_err(|error| error.code().clone())
+        let incoming = Incoming { body, max: ByteCount(16) };
+        Body::Incoming(incoming).read().await.map_err(|error| error.code().clone())
     }
 
     #[tokio::test(start_paused = true)]
@@ -773,10 +665,7 @@ mod tests {
 
         let full: Vec<Chunk> = vec![Ok("12345678"), Ok("12345678")];
         let body = axum::body::Body::from_stream(stream::iter(full));
-        assert_eq!(
-            read(body).await,
-            Ok(Bytes::from_static(b"1234567812345678"))
-        );
+        assert_eq!(read(body).await, Ok(Bytes::from_static(b"1234567812345678")));
 
         let over: Vec<Chunk> = vec![Ok("12345678"), Ok("123456789")];
         let body = axum::body::Body::from_stream(stream::iter(over));
@@ -792,10 +681,7 @@ mod tests {
         let declared = |bytes: &str| refusal(request(&[JSON, ("content-length", bytes)]));
         assert_eq!(declared("16"), None);
         assert_eq!(declared("17"), Some(Code::PayloadTooLarge));
-        assert_eq!(
-            declared("18446744073709551615"),
-            Some(Code::PayloadTooLarge)
-        );
+        assert_eq!(declared("18446744073709551615"), Some(Code::PayloadTooLarge));
     }
 
     proptest::proptest! {

@@ -183,19 +183,13 @@ impl<'a> Params<'a> {
 
     pub(super) fn list_tools(&self) -> Result<Method, Error> {
         let cursor = self.cursor.map(|raw| {
-            text(raw)
-                .map(Cow::into_owned)
-                .ok_or(wrong("`params.cursor` is not a string."))
+            text(raw).map(Cow::into_owned).ok_or(wrong("`params.cursor` is not a string."))
         });
-        Ok(Method::ListTools {
-            cursor: cursor.transpose()?,
-        })
+        Ok(Method::ListTools { cursor: cursor.transpose()? })
     }
 
     pub(super) fn call_tool(&self) -> Result<Method, Error> {
-        let name = self
-            .tool_name()
-            .ok_or(wrong("`params.name` is not a string."))?;
+        let name = self.tool_name().ok_or(wrong("`params.name` is not a string."))?;
         if name.len() > MAX_NAME_BYTES {
             return Err(wrong("`params.name` is longer than 128 bytes."));
         }
@@ -203,10 +197,7 @@ impl<'a> Params<'a> {
         if !self.arguments.is_none_or(is_object) {
             return Err(wrong("`params.arguments` is not an object."));
         }
-        Ok(Method::CallTool(ToolCall {
-            name: name.into_owned(),
-            arguments: arguments.into(),
-        }))
+        Ok(Method::CallTool(ToolCall { name: name.into_owned(), arguments: arguments.into() }))
     }
 
     pub(super) fn cancelled(&self) -> Option<RpcId> {
@@ -250,9 +241,7 @@ impl<'a> MetaKeys<'a> {
             None => TraceContext::read(head.traceparent.as_deref(), head.tracestate.as_deref()),
         };
         let progress_token = self.0.get("progressToken").map(|raw| progress_token(raw));
-        let client_info = self
-            .mcp("io.modelcontextprotocol/clientInfo")
-            .and_then(client_info);
+        let client_info = self.mcp("io.modelcontextprotocol/clientInfo").and_then(client_info);
         Ok(Meta {
             progress_token: progress_token.transpose()?,
             trace,
@@ -272,9 +261,7 @@ impl<'a> MetaKeys<'a> {
         if others.is_empty() {
             return Ok(Cow::Borrowed("{}"));
         }
-        serde_json::to_string(&others)
-            .map(Cow::Owned)
-            .map_err(Error::internal)
+        serde_json::to_string(&others).map(Cow::Owned).map_err(Error::internal)
     }
 }
 
@@ -282,15 +269,10 @@ impl<'a> MetaKeys<'a> {
 /// whose prefix has `modelcontextprotocol` or `mcp` as its second label (MCP
 /// 2026-07-28, basic, "`_meta`").
 fn is_reserved(key: &str) -> bool {
-    if matches!(
-        key,
-        "progressToken" | "traceparent" | "tracestate" | "baggage"
-    ) {
+    if matches!(key, "progressToken" | "traceparent" | "tracestate" | "baggage") {
         return true;
     }
-    let label = key
-        .split_once('/')
-        .and_then(|(prefix, _)| prefix.split('.').nth(1));
+    let label = key.split_once('/').and_then(|(prefix, _)| prefix.split('.').nth(1));
     matches!(label, Some("modelcontextprotocol" | "mcp"))
 }
 
@@ -316,10 +298,7 @@ fn client_info(raw: &RawValue) -> Option<ClientInfo> {
     let printable =
         |text: &str| text.len() <= MAX_CLIENT_TEXT_BYTES && !text.chars().any(char::is_control);
     let fit = printable(&told.name) && printable(&told.version);
-    fit.then(|| ClientInfo {
-        name: told.name.into(),
-        version: told.version.into(),
-    })
+    fit.then(|| ClientInfo { name: told.name.into(), version: told.version.into() })
 }
 
 fn wrong(what: &'static str) -> Error {

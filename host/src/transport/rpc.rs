@@ -144,9 +144,7 @@ pub(super) fn present<'de, D: Deserializer<'de>>(
 pub(super) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    serde_json::from_str::<Text<'_>>(raw.get())
-        .ok()
-        .map(|text| text.0)
+    serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0)
 }
 
 /// Whether `raw` is a JSON object. Raw values start at their first byte.
@@ -162,17 +160,10 @@ pub(super) fn is_object(raw: &RawValue) -> bool {
 pub(super) fn read(body: &[u8]) -> Result<Frame<'_>, BadMessage> {
     json::check(body, json::MAX_DEPTH).map_err(|fault| {
         let error = Error::new(Code::ParseError, format!("The message is {fault}."));
-        BadMessage {
-            id: RpcId::none(),
-            error,
-            shown: Shown::AsStatus,
-        }
+        BadMessage { id: RpcId::none(), error, shown: Shown::AsStatus }
     })?;
     if body.trim_ascii_start().first() == Some(&b'[') {
-        return Err(invalid(
-            RpcId::none(),
-            "Batches are not served: send one message at a time.",
-        ));
+        return Err(invalid(RpcId::none(), "Batches are not served: send one message at a time."));
     }
     let members: Members<'_> = serde_json::from_slice(body)
         .map_err(|_| invalid(RpcId::none(), "The message is not a JSON-RPC object."))?;
@@ -200,18 +191,13 @@ fn classify<'a>(members: &Members<'a>) -> Result<Frame<'a>, BadMessage> {
     }
     match id {
         Some(Some(id)) => Ok(Frame::Request { id, method, params }),
-        Some(None) => Err(invalid(
-            echo,
-            "`id` is not a string or an integer of at most 256 bytes.",
-        )),
+        Some(None) => {
+            Err(invalid(echo, "`id` is not a string or an integer of at most 256 bytes."))
+        }
         None => Ok(Frame::Notification { method, params }),
     }
 }
 
 fn invalid(id: RpcId, what: &'static str) -> BadMessage {
-    BadMessage {
-        id,
-        error: Error::new(Code::InvalidRequest, what),
-        shown: Shown::AsStatus,
-    }
+    BadMessage { id, error: Error::new(Code::InvalidRequest, what), shown: Shown::AsStatus }
 }

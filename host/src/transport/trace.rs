@@ -17,10 +17,7 @@ impl TraceContext {
     pub fn read(traceparent: Option<&str>, tracestate: Option<&str>) -> Self {
         let traceparent = traceparent.filter(|text| is_traceparent(text));
         let tracestate = tracestate.filter(|text| traceparent.is_some() && is_tracestate(text));
-        Self {
-            traceparent: traceparent.map(Into::into),
-            tracestate: tracestate.map(Into::into),
-        }
+        Self { traceparent: traceparent.map(Into::into), tracestate: tracestate.map(Into::into) }
     }
 }
 
@@ -72,15 +69,8 @@ mod tests {
             assert_eq!(context, TraceContext::default(), "{bad}");
         }
         for bad in ["", "a=\n", "a=ü", &"x".repeat(513)] {
-            assert_eq!(
-                TraceContext::read(Some(PARENT), Some(bad)).tracestate,
-                None,
-                "{bad}"
-            );
+            assert_eq!(TraceContext::read(Some(PARENT), Some(bad)).tracestate, None, "{bad}");
         }
-        assert_eq!(
-            TraceContext::read(None, Some("a=1")),
-            TraceContext::default()
-        );
+        assert_eq!(TraceContext::read(None, Some("a=1")), TraceContext::default());
     }
 }

@@ -39,10 +39,7 @@ impl Version {
 
     /// Reads a version; `None` when it is not served.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|version| version.as_str() == text)
+        Self::ALL.iter().copied().find(|version| version.as_str() == text)
     }
 
     /// Whether the version belongs to the stateless era.
@@ -63,14 +60,7 @@ mod tests {
         for version in Version::ALL {
             assert_eq!(Version::parse(version.as_str()), Some(*version));
         }
-        for other in [
-            "",
-            "2024-11-05",
-            "2025-03-26",
-            "2026-07-28 ",
-            "2099-01-01",
-            "draft",
-        ] {
+        for other in ["", "2024-11-05", "2025-03-26", "2026-07-28 ", "2099-01-01", "draft"] {
             assert_eq!(Version::parse(other), None, "{other:?}");
         }
         assert!(Version::LATEST.is_modern() && !Version::LATEST_HANDSHAKE.is_modern());

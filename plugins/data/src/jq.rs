@@ -48,16 +48,10 @@ pub(crate) fn run(
     let filter = compile(query)?;
     let context = || Ctx::<JustLut<Val>>::new(&filter.lut, Vars::new([]));
     let mut results = Vec::new();
-    for result in inputs
-        .into_iter()
-        .flat_map(|input| filter.id.run((context(), input)))
-    {
+    for result in inputs.into_iter().flat_map(|input| filter.id.run((context(), input))) {
         match result {
             Ok(_) if results.len() == limit => {
-                return Ok(Results {
-                    truncated: true,
-                    results,
-                });
+                return Ok(Results { truncated: true, results });
             }
             Ok(value) => results.push(json::write(&value)?),
             Err(exception) => match exception.get_err() {
@@ -67,10 +61,7 @@ pub(crate) fn run(
             },
         }
     }
-    Ok(Results {
-        truncated: false,
-        results,
-    })
+    Ok(Results { truncated: false, results })
 }
 
 /// Compiles with as little of jq's library as the query needs.
@@ -87,10 +78,7 @@ fn compile(query: &str) -> Result<Filter<JustLut<Val>>, ToolError> {
     }
     let arena = Arena::default();
     let load = |library: Vec<Def>| {
-        let file = File {
-            code: query,
-            path: (),
-        };
+        let file = File { code: query, path: () };
         let modules = Loader::new(library).load(&arena, file);
         modules.map_err(|errors| invalid(query, errors, from_load))
     };
@@ -107,9 +95,7 @@ fn compile(query: &str) -> Result<Filter<JustLut<Val>>, ToolError> {
 }
 
 fn natives() -> impl Iterator<Item = Fun<JustLut<Val>>> {
-    jaq_core::funs()
-        .chain(jaq_std::funs())
-        .chain(jaq_json::funs())
+    jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs())
 }
 
 /// Words and signs, those in strings included: at least as many as a query has
@@ -157,7 +143,10 @@ fn invalid<'a, E>(
     errors: load::Errors<&'a str, (), E>,
     problem: impl Fn(E) -> Option<Problem<'a>>,
 ) -> ToolError {
-    let Some((what, part)) = errors.into_iter().find_map(|(_, error)| problem(error)) else {
+    // A problem in the library, which has no place in the query, would be ours.
+    let in_query = errors.into_iter().filter(|(file, _)| file.code == query);
+    let mut problems = in_query.filter_map(|(_, error)| problem(error));
+    let Some((what, part)) = problems.next() else {
         return ToolError::new("INVALID_QUERY", "The query is not valid jq.");
     };
     let before = query.get(..load::span(query, part).start).unwrap_or(query);
@@ -205,11 +194,7 @@ mod tests {
     fn queries_of_every_library() {
         check(".a[1].b", r#"{"a": [1, {"b": "x"}]}"#, r#""x""#);
         check("map(select(. > 1))", "[1, 2, 3]", "[2,3]");
-        check(
-            "group_by(.k) | map(length)",
-            r#"[{"k":1},{"k":2},{"k":1}]"#,
-            "[2,1]",
-        );
+        check("group_by(.k) | map(length)", r#"[{"k":1},{"k":2},{"k":1}]"#, "[2,1]");
         check("[.[] | tonumber] | add", r#"["1", "2.5"]"#, "3.5");
         check("def f: . * 2; f", "4", "8");
         check(r#"gsub("a+"; "b")"#, r#""caat""#, r#""cbt""#);
@@ -254,43 +239,24 @@ mod tests {
     #[test]
     fn a_query_is_bounded() {
         check(&("1".to_owned() + &"|1".repeat(30)), "null", "1");
-        check_error(
-            &("-".repeat(500) + "1"),
-            "INVALID_QUERY",
-            "more than 500 words and signs",
-        );
-        check_error(
-            &"[".repeat(501),
-            "INVALID_QUERY",
-            "more than 500 words and signs",
-        );
+        check_error(&("-".repeat(500) + "1"), "INVALID_QUERY", "more than 500 words and signs");
+        check_error(&"[".repeat(501), "INVALID_QUERY", "more than 500 words and signs");
     }
 
     #[test]
     fn a_failing_query_says_why() {
-        check_error(
-            r#"error("no luck")"#,
-            "QUERY_FAILED",
-            "The query failed: no luck",
-        );
+        check_error(r#"error("no luck")"#, "QUERY_FAILED", "The query failed: no luck");
         check_error("[1] | .a", "QUERY_FAILED", "cannot index [1] with \"a\"");
-        check_error(
-            "{(1|tostring): 1} | {(\"a\"|length): 2}",
-            "QUERY_FAILED",
-            "key",
-        );
+        check_error("{(1|tostring): 1} | {(\"a\"|length): 2}", "QUERY_FAILED", "key");
         let error = failed(&Val::from("x".repeat(10_000)));
         assert!(error.message.chars().count() < 350);
     }
 
     #[test]
     fn the_library_hides_no_native_function() {
-        let natives: Vec<_> = natives()
-            .map(|(name, arguments, _)| (name, arguments.len()))
-            .collect();
-        let library = jaq_core::defs()
-            .chain(jaq_std::defs())
-            .chain(jaq_json::defs());
+        let natives: Vec<_> =
+            natives().map(|(name, arguments, _)| (name, arguments.len())).collect();
+        let library = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
         for definition in library {
             let name = (definition.name, definition.args.len());
             assert!(!natives.contains(&name), "{name:?}");

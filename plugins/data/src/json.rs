@@ -43,11 +43,7 @@ pub(crate) fn read_one(value: &RawValue) -> Result<Val, ToolError> {
 
 fn invalid(error: &serde_json::Error) -> ToolError {
     let (line, column) = (error.line(), error.column());
-    let what = if error.is_eof() {
-        "it ends too early"
-    } else {
-        "this is not JSON"
-    };
+    let what = if error.is_eof() { "it ends too early" } else { "this is not JSON" };
     ToolError::new(
         "INVALID_JSON",
         format!("The text is not valid at line {line} column {column}: {what}."),
@@ -148,9 +144,9 @@ impl Serialize for Json<'_> {
 /// Infinity and NaN become null, as in jq; everything else keeps its digits.
 fn write_number<S: Serializer>(number: &Num, serializer: S) -> Result<S::Ok, S::Error> {
     let digits = match number {
-        Num::Int(integer) => integer.to_string(),
-        Num::BigInt(integer) => integer.to_string(),
+        Num::Int(integer) => return serializer.serialize_i64(*integer as i64),
         Num::Float(float) => return serializer.serialize_f64(*float),
+        Num::BigInt(integer) => integer.to_string(),
         Num::Dec(decimal) => decimal.to_string(),
     };
     match serde_json::from_str::<&RawValue>(&digits) {
@@ -186,16 +182,8 @@ mod tests {
         let deepest = read(&nested(MAX_DEPTH)).unwrap().remove(0);
         assert!(write(&deepest).is_ok());
         let deeper = Val::Arr(vec![deepest].into());
-        assert!(
-            write(&deeper)
-                .unwrap_err()
-                .message
-                .contains("nested deeper")
-        );
-        assert_eq!(
-            read(&nested(MAX_DEPTH + 1)).unwrap_err().code,
-            "INVALID_JSON"
-        );
+        assert!(write(&deeper).unwrap_err().message.contains("nested deeper"));
+        assert_eq!(read(&nested(MAX_DEPTH + 1)).unwrap_err().code, "INVALID_JSON");
         assert_eq!(read(&nested(200_000)).unwrap_err().code, "INVALID_JSON");
     }
 

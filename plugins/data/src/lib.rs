@@ -10,8 +10,4 @@ mod query_json;
 mod summarize_columns;
 mod table;
 
-plugin!(
-    query_json::query_json,
-    query_csv::query_csv,
-    summarize_columns::summarize_columns,
-);
+plugin!(query_json::query_json, query_csv::query_csv, summarize_columns::summarize_columns,);

@@ -45,11 +45,7 @@ mod tests {
             query: query.to_owned(),
             limit: 100,
         })?;
-        Ok(results
-            .results
-            .iter()
-            .map(|json| json.get().to_owned())
-            .collect())
+        Ok(results.results.iter().map(|json| json.get().to_owned()).collect())
     }
 
     #[test]

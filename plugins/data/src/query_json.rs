@@ -39,11 +39,7 @@ pub(crate) fn query_json(args: QueryJson) -> Result<Results, ToolError> {
         (None, Some(text)) => json::read(text)?,
         _ => return Err(ToolError::invalid("Give either `json` or `text`.")),
     };
-    let inputs = if args.slurp {
-        vec![Val::Arr(inputs.into())]
-    } else {
-        inputs
-    };
+    let inputs = if args.slurp { vec![Val::Arr(inputs.into())] } else { inputs };
     jq::run(&args.query, inputs, args.limit)
 }
 
@@ -58,14 +54,8 @@ mod tests {
     #[test]
     fn a_value_and_a_text_are_queried_alike() {
         let expected = r#"{"truncated":false,"results":[2]}"#;
-        assert_eq!(
-            query(r#"{"json": {"a": 2}, "query": ".a"}"#).unwrap(),
-            expected
-        );
-        assert_eq!(
-            query(r#"{"text": "{\"a\": 2}", "query": ".a"}"#).unwrap(),
-            expected
-        );
+        assert_eq!(query(r#"{"json": {"a": 2}, "query": ".a"}"#).unwrap(), expected);
+        assert_eq!(query(r#"{"text": "{\"a\": 2}", "query": ".a"}"#).unwrap(), expected);
     }
 
     #[test]
@@ -84,10 +74,7 @@ mod tests {
 
     #[test]
     fn there_is_one_source() {
-        for arguments in [
-            r#"{"query": "."}"#,
-            r#"{"query": ".", "json": 1, "text": "1"}"#,
-        ] {
+        for arguments in [r#"{"query": "."}"#, r#"{"query": ".", "json": 1, "text": "1"}"#] {
             assert_eq!(query(arguments).unwrap_err().code, "INVALID_INPUT");
         }
     }

@@ -79,10 +79,7 @@ struct Numbers {
 #[tool(title = "Summarize columns", read_only, open_world = false)]
 pub(crate) fn summarize_columns(args: Summarize) -> Result<Summary, ToolError> {
     let table = Table::read(&args.csv, args.delimiter)?;
-    Ok(Summary {
-        rows: table.row_count,
-        columns: table.columns.iter().map(summarize).collect(),
-    })
+    Ok(Summary { rows: table.row_count, columns: table.columns.iter().map(summarize).collect() })
 }
 
 fn summarize(column: &Column) -> ColumnSummary {
@@ -119,9 +116,7 @@ type Bound = Option<Box<RawValue>>;
 /// and what they come to.
 fn of_numbers(fields: &[&str]) -> (Bound, Bound, Option<Numbers>) {
     let parse = |digits: &str| digits.parse::<f64>().ok();
-    let numbers = fields
-        .iter()
-        .filter_map(|digits| Some((parse(digits)?, *digits)));
+    let numbers = fields.iter().filter_map(|digits| Some((parse(digits)?, *digits)));
     let mut numbers: Vec<(f64, &str)> = numbers.collect();
     numbers.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     let bound = |number: Option<&(f64, &str)>| {
@@ -140,12 +135,7 @@ fn moments(values: &[f64]) -> Option<Numbers> {
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     let upper = values.get(values.len() / 2)?;
     let lower = values.get((values.len() - 1) / 2)?;
-    Some(Numbers {
-        sum,
-        mean,
-        median: (lower + upper) / 2.0,
-        deviation: (squares / count).sqrt(),
-    })
+    Some(Numbers { sum, mean, median: (lower + upper) / 2.0, deviation: (squares / count).sqrt() })
 }
 
 /// By count; values that occur equally often are in the order of Unicode, so that
@@ -154,12 +144,7 @@ fn most_common(counts: HashMap<&str, usize>) -> Vec<Common> {
     let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
     counts.sort_by(|(a, of_a), (b, of_b)| of_b.cmp(of_a).then(a.cmp(b)));
     let common = counts.into_iter().take(COMMON_VALUES);
-    common
-        .map(|(value, count)| Common {
-            value: shown(value),
-            count,
-        })
-        .collect()
+    common.map(|(value, count)| Common { value: shown(value), count }).collect()
 }
 
 fn shown(text: &str) -> String {
@@ -175,11 +160,7 @@ mod tests {
 
     fn summary(csv: &str) -> Summary {
         let csv = csv.to_owned();
-        summarize_columns(Summarize {
-            csv,
-            delimiter: ',',
-        })
-        .unwrap()
+        summarize_columns(Summarize { csv, delimiter: ',' }).unwrap()
     }
 
     fn json(bound: &Bound) -> &str {
@@ -189,49 +170,25 @@ mod tests {
     #[test]
     fn numbers_are_calculated() {
         let summary = summary("n\n4\n1\n\"\"\n10.50\n1\n");
-        let [n] = &summary.columns[..] else {
-            panic!("{summary:?}")
-        };
+        let [n] = &summary.columns[..] else { panic!("{summary:?}") };
         assert_eq!((summary.rows, n.kind), (5, Kind::Number));
         assert_eq!((n.filled, n.empty, n.distinct), (4, 1, 3));
         assert_eq!((json(&n.min), json(&n.max)), ("1", "10.50"));
         let numbers = n.numbers.as_ref().unwrap();
-        assert_eq!(
-            (numbers.sum, numbers.mean, numbers.median),
-            (16.5, 4.125, 2.5)
-        );
-        assert!(
-            (numbers.deviation - 3.879_030_162_9).abs() < 1e-9,
-            "{numbers:?}"
-        );
-        assert_eq!(
-            n.most_common.first(),
-            Some(&Common {
-                value: "1".into(),
-                count: 2
-            })
-        );
+        assert_eq!((numbers.sum, numbers.mean, numbers.median), (16.5, 4.125, 2.5));
+        assert!((numbers.deviation - 3.879_030_162_9).abs() < 1e-9, "{numbers:?}");
+        assert_eq!(n.most_common.first(), Some(&Common { value: "1".into(), count: 2 }));
     }
 
     #[test]
     fn texts_are_ordered_and_cut() {
         let long = "é".repeat(200);
-        let summary = summary(&format!(
-            "day,note\n2026-03-01,{long}\n2025-12-31,b\n2025-12-31,a\n"
-        ));
-        let [day, note] = &summary.columns[..] else {
-            panic!("{summary:?}")
-        };
-        assert_eq!(
-            (json(&day.min), json(&day.max)),
-            ("\"2025-12-31\"", "\"2026-03-01\"")
-        );
+        let summary =
+            summary(&format!("day,note\n2026-03-01,{long}\n2025-12-31,b\n2025-12-31,a\n"));
+        let [day, note] = &summary.columns[..] else { panic!("{summary:?}") };
+        assert_eq!((json(&day.min), json(&day.max)), ("\"2025-12-31\"", "\"2026-03-01\""));
         assert_eq!(day.numbers, None);
-        let values: Vec<_> = note
-            .most_common
-            .iter()
-            .map(|common| &*common.value)
-            .collect();
+        let values: Vec<_> = note.most_common.iter().map(|common| &*common.value).collect();
         assert_eq!(values[..2], ["a", "b"]);
         assert_eq!(values[2].chars().count(), SHOWN_CHARS + 1);
     }

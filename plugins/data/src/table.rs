@@ -26,14 +26,13 @@ pub(crate) struct Column {
     pub(crate) fields: Vec<String>,
 }
 
-/// What every field of a column that is not empty holds.
+/// What the fields of a column hold that are not empty: only integers, only numbers,
+/// only `true` and `false`, or any text. A column is `empty` where all its fields are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
-    /// Nothing: all fields are empty.
     Empty,
     Integer,
-    /// Numbers of which at least one is not an integer.
     Number,
     Boolean,
     Text,
@@ -60,10 +59,8 @@ impl Table {
             })?;
         // Spreadsheets write a byte-order mark.
         let csv = csv.strip_prefix('\u{feff}').unwrap_or(csv);
-        let mut reader = ReaderBuilder::new()
-            .delimiter(delimiter)
-            .trim(Trim::All)
-            .from_reader(csv.as_bytes());
+        let mut reader =
+            ReaderBuilder::new().delimiter(delimiter).trim(Trim::All).from_reader(csv.as_bytes());
         let names = column_names(reader.headers().map_err(|error| invalid(&error))?)?;
         let mut fields = vec![Vec::new(); names.len()];
         let mut row_count = 0;
@@ -75,15 +72,8 @@ impl Table {
             }
         }
         let columns = names.into_iter().zip(fields);
-        let columns = columns.map(|(name, fields)| Column {
-            name,
-            kind: kind(&fields),
-            fields,
-        });
-        Ok(Self {
-            columns: columns.collect(),
-            row_count,
-        })
+        let columns = columns.map(|(name, fields)| Column { name, kind: kind(&fields), fields });
+        Ok(Self { columns: columns.collect(), row_count })
     }
 
     /// The rows as jq sees them: an array of objects.
@@ -135,10 +125,7 @@ fn column_names(header: &StringRecord) -> Result<Vec<String>, ToolError> {
 }
 
 fn kind(fields: &[String]) -> Kind {
-    let mut kinds = fields
-        .iter()
-        .filter(|field| !field.is_empty())
-        .map(|field| kind_of(field));
+    let mut kinds = fields.iter().filter(|field| !field.is_empty()).map(|field| kind_of(field));
     let Some(first) = kinds.next() else {
         return Kind::Empty;
     };
@@ -158,35 +145,23 @@ fn kind_of(field: &str) -> Kind {
     let starts_like_one = field.starts_with(|c: char| c.is_ascii_digit() || c == '-');
     if !starts_like_one
         || serde_json::from_str::<&RawValue>(field).is_err()
-        || !field
-            .parse()
-            .is_ok_and(|number: f64| number.abs() < NUMBER_BOUND)
+        || !field.parse().is_ok_and(|number: f64| number.abs() < NUMBER_BOUND)
     {
         return Kind::Text;
     }
-    if field.contains(['.', 'e', 'E']) {
-        Kind::Number
-    } else {
-        Kind::Integer
-    }
+    if field.contains(['.', 'e', 'E']) { Kind::Number } else { Kind::Integer }
 }
 
 fn invalid(error: &csv::Error) -> ToolError {
-    let what = if let ErrorKind::UnequalLengths {
-        expected_len, len, ..
-    } = error.kind()
-    {
+    let what = if let ErrorKind::UnequalLengths { expected_len, len, .. } = error.kind() {
         format!("it has {len} fields, and the first line {expected_len}")
     } else {
         "it cannot be read".to_owned()
     };
     let line = error.position().map_or(1, csv::Position::line);
-    ToolError::new(
-        "INVALID_CSV",
-        format!("The table is not valid at line {line}: {what}."),
-    )
-    .detail("line", line)
-    .hint("Fields that contain the delimiter, a quote or a line break stand in double quotes.")
+    ToolError::new("INVALID_CSV", format!("The table is not valid at line {line}: {what}."))
+        .detail("line", line)
+        .hint("Fields that contain the delimiter, a quote or a line break stand in double quotes.")
 }
 
 #[cfg(test)]
@@ -220,9 +195,7 @@ mod tests {
         check(&["true", "", "false"], Kind::Boolean);
         check(&["true", "1"], Kind::Text);
         check(&["1", "007"], Kind::Text);
-        for text in [
-            "+1", "1.", ".5", "1e999", "-", "1,5", "0x10", "NaN", "infinity", "1 2",
-        ] {
+        for text in ["+1", "1.", ".5", "1e999", "-", "1,5", "0x10", "NaN", "infinity", "1 2"] {
             check(&[text], Kind::Text);
         }
     }
@@ -234,10 +207,7 @@ mod tests {
             assert_eq!(error.code, "INVALID_CSV");
             assert!(error.message.contains(message), "{error}");
         };
-        check(
-            "a,b\n1,2\n3\n",
-            "line 3: it has 1 fields, and the first line 2",
-        );
+        check("a,b\n1,2\n3\n", "line 3: it has 1 fields, and the first line 2");
         check("a,a\n", "Two columns have the name `a`");
         check("", "empty");
         assert_eq!(Table::read("a", '"').err().unwrap().code, "INVALID_INPUT");
@@ -246,12 +216,8 @@ mod tests {
 
     #[test]
     fn a_column_without_a_name_gets_its_number() {
-        let names: Vec<_> = read("a,\n")
-            .unwrap()
-            .columns
-            .into_iter()
-            .map(|column| column.name)
-            .collect();
+        let names: Vec<_> =
+            read("a,\n").unwrap().columns.into_iter().map(|column| column.name).collect();
         assert_eq!(names, ["a", "column_2"]);
     }
 }

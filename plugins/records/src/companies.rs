@@ -7,9 +7,8 @@ use Region::{Americas, Apac, Emea};
 use Stage::{Churned, Customer, Lead, Negotiation};
 
 /// The quarters that the sample covers, oldest first.
-pub(crate) const QUARTERS: [&str; 7] = [
-    "2025-Q1", "2025-Q2", "2025-Q3", "2025-Q4", "2026-Q1", "2026-Q2", "2026-Q3",
-];
+pub(crate) const QUARTERS: [&str; 7] =
+    ["2025-Q1", "2025-Q2", "2025-Q3", "2025-Q4", "2026-Q1", "2026-Q2", "2026-Q3"];
 
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Company {

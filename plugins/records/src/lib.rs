@@ -116,10 +116,7 @@ fn get_revenue_data(args: Period) -> Result<Revenue, ToolError> {
         let known = "Revenue is known from 2025-Q1 to 2026-Q3.";
         return Err(ToolError::not_found("quarter").hint(known));
     }
-    Ok(Revenue {
-        total_usd: quarters.iter().map(|revenue| revenue.usd).sum(),
-        quarters,
-    })
+    Ok(Revenue { total_usd: quarters.iter().map(|revenue| revenue.usd).sum(), quarters })
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -150,30 +147,16 @@ fn in_region(region: Option<Region>) -> Vec<&'static Company> {
 
 /// Whether a text of the company contains the query, which is in lower case.
 fn mentions(company: &Company, query: &str) -> bool {
-    let texts = [
-        company.name,
-        company.country,
-        company.industry,
-        company.owner,
-    ];
+    let texts = [company.name, company.country, company.industry, company.owner];
     texts.iter().any(|text| text.to_lowercase().contains(query))
 }
 
 /// What the companies brought in together.
 fn revenue_by_quarter(companies: &[&Company]) -> Vec<QuarterRevenue> {
-    let sum = |index: usize| {
-        companies
-            .iter()
-            .filter_map(|company| company.revenue.get(index))
-            .sum()
-    };
+    let sum =
+        |index: usize| companies.iter().filter_map(|company| company.revenue.get(index)).sum();
     let quarters = QUARTERS.into_iter().enumerate();
-    quarters
-        .map(|(index, quarter)| QuarterRevenue {
-            quarter,
-            usd: sum(index),
-        })
-        .collect()
+    quarters.map(|(index, quarter)| QuarterRevenue { quarter, usd: sum(index) }).collect()
 }
 
 #[cfg(test)]
@@ -186,12 +169,7 @@ mod tests {
 
     fn search(query: &str, region: Option<Region>, stage: Option<Stage>, limit: usize) -> Found {
         let query = Some(query.to_owned());
-        search_records(Search {
-            query,
-            region,
-            stage,
-            limit,
-        })
+        search_records(Search { query, region, stage, limit })
     }
 
     fn revenue(region: Option<Region>, from: &str, to: &str) -> Result<Revenue, ToolError> {
@@ -210,25 +188,16 @@ mod tests {
     fn a_record_is_found_by_its_id() {
         let record = get_record(id("rec_0002")).unwrap();
         assert_eq!(record.company.name, "Aurora Cold Chain");
-        let last = QuarterRevenue {
-            quarter: "2026-Q3",
-            usd: 83_250,
-        };
+        let last = QuarterRevenue { quarter: "2026-Q3", usd: 83_250 };
         assert_eq!(record.revenue.last(), Some(&last));
-        assert_eq!(
-            get_record(id("rec_9999")).err().unwrap().code,
-            "RECORD_NOT_FOUND"
-        );
+        assert_eq!(get_record(id("rec_9999")).err().unwrap().code, "RECORD_NOT_FOUND");
     }
 
     #[test]
     fn conditions_add_up_and_the_limit_does_not_change_the_total() {
         assert_eq!(search("NORWAY", None, None, 20).total, 2);
         assert_eq!(search("", Some(Region::Emea), None, 100).total, 15);
-        assert_eq!(
-            search("", Some(Region::Emea), Some(Stage::Churned), 100).total,
-            2
-        );
+        assert_eq!(search("", Some(Region::Emea), Some(Stage::Churned), 100).total, 2);
         assert_eq!(search("nowhere", None, None, 100).total, 0);
         let found = search("", None, None, 3);
         assert_eq!((found.total, found.records.len()), (40, 3));
@@ -245,47 +214,23 @@ mod tests {
         let regions = [Region::Americas, Region::Apac, Region::Emea];
         let parts = regions.map(|region| revenue(Some(region), "2025-Q1", "2026-Q3").unwrap());
         let whole = revenue(None, "2025-Q1", "2026-Q3").unwrap();
-        assert_eq!(
-            parts.iter().map(|part| part.total_usd).sum::<u64>(),
-            whole.total_usd
-        );
+        assert_eq!(parts.iter().map(|part| part.total_usd).sum::<u64>(), whole.total_usd);
         assert_eq!(whole.quarters.len(), QUARTERS.len());
     }
 
     #[test]
     fn a_period_is_inclusive_and_must_be_known() {
-        assert_eq!(
-            revenue(None, "2026-Q1", "2026-Q1").unwrap().quarters.len(),
-            1
-        );
-        assert_eq!(
-            revenue(None, "2024-Q1", "2025-Q1").unwrap().quarters.len(),
-            1
-        );
-        assert_eq!(
-            revenue(None, "2020-Q1", "2021-Q1").unwrap_err().code,
-            "QUARTER_NOT_FOUND"
-        );
-        assert_eq!(
-            revenue(None, "2026-Q2", "2026-Q1").unwrap_err().code,
-            "INVALID_INPUT"
-        );
+        assert_eq!(revenue(None, "2026-Q1", "2026-Q1").unwrap().quarters.len(), 1);
+        assert_eq!(revenue(None, "2024-Q1", "2025-Q1").unwrap().quarters.len(), 1);
+        assert_eq!(revenue(None, "2020-Q1", "2021-Q1").unwrap_err().code, "QUARTER_NOT_FOUND");
+        assert_eq!(revenue(None, "2026-Q2", "2026-Q1").unwrap_err().code, "INVALID_INPUT");
     }
 
     #[test]
     fn only_deleting_is_destructive() {
-        assert_eq!(
-            delete_record(id("rec_0001")).unwrap().deleted.id,
-            "rec_0001"
-        );
-        assert_eq!(
-            delete_record(id("rec_0000")).err().unwrap().code,
-            "RECORD_NOT_FOUND"
-        );
-        assert_eq!(
-            delete_record::declaration().annotations.destructive,
-            Some(true)
-        );
+        assert_eq!(delete_record(id("rec_0001")).unwrap().deleted.id, "rec_0001");
+        assert_eq!(delete_record(id("rec_0000")).err().unwrap().code, "RECORD_NOT_FOUND");
+        assert_eq!(delete_record::declaration().annotations.destructive, Some(true));
         for reads in [
             get_record::declaration(),
             search_records::declaration(),

@@ -35,30 +35,14 @@ pub(crate) struct Diff {
 /// Compares two texts line by line and returns a unified diff.
 #[tool(title = "Compare texts", read_only, open_world = false)]
 pub(crate) fn text_diff(args: Texts) -> Diff {
-    let Texts {
-        old,
-        new,
-        context_lines,
-    } = args;
-    // Two long texts without anything in common take quadratic time. After half of
-    // what is left the answer becomes coarser, instead of none.
-    let diff = TextDiff::configure()
-        .timeout(call::remaining_time() / 2)
-        .diff_lines(&old, &new);
-    let count = |tag| {
-        diff.iter_all_changes()
-            .filter(|change| change.tag() == tag)
-            .count()
-    };
+    let Texts { old, new, context_lines } = args;
+    let diff = TextDiff::from_lines(&old, &new);
+    let count = |tag| diff.iter_all_changes().filter(|change| change.tag() == tag).count();
     Diff {
         identical: old == new,
         lines_added: count(ChangeTag::Insert),
         lines_removed: count(ChangeTag::Delete),
-        diff: diff
-            .unified_diff()
-            .context_radius(context_lines)
-            .header("old", "new")
-            .to_string(),
+        diff: diff.unified_diff().context_radius(context_lines).header("old", "new").to_string(),
     }
 }
 
@@ -68,21 +52,12 @@ mod tests {
 
     fn diff(old: &str, new: &str, context_lines: usize) -> Diff {
         let (old, new) = (old.to_owned(), new.to_owned());
-        text_diff(Texts {
-            old,
-            new,
-            context_lines,
-        })
+        text_diff(Texts { old, new, context_lines })
     }
 
     #[test]
     fn the_same_text_has_no_diff() {
-        let none = Diff {
-            identical: true,
-            lines_added: 0,
-            lines_removed: 0,
-            diff: String::new(),
-        };
+        let none = Diff { identical: true, lines_added: 0, lines_removed: 0, diff: String::new() };
         assert_eq!(diff("a\n", "a\n", 3), none);
         assert_eq!(diff("", "", 3), none);
     }
@@ -91,20 +66,13 @@ mod tests {
     fn changes_stand_in_their_context() {
         let diff = diff("a\nb\nc\nd\n", "a\nb\nX\nd\n", 1);
         assert_eq!((diff.lines_added, diff.lines_removed), (1, 1));
-        assert_eq!(
-            diff.diff,
-            "--- old\n+++ new\n@@ -2,3 +2,3 @@\n b\n-c\n+X\n d\n"
-        );
+        assert_eq!(diff.diff, "--- old\n+++ new\n@@ -2,3 +2,3 @@\n b\n-c\n+X\n d\n");
     }
 
     #[test]
     fn a_lost_last_newline_is_a_change() {
         let diff = diff("a\n", "a", 0);
         assert!(!diff.identical);
-        assert!(
-            diff.diff.ends_with("\\ No newline at end of file\n"),
-            "{}",
-            diff.diff
-        );
+        assert!(diff.diff.ends_with("\\ No newline at end of file\n"), "{}", diff.diff);
     }
 }

@@ -13,15 +13,12 @@ const MAX_PROGRAM_BYTES: usize = 2 << 20;
 /// # Errors
 /// `INVALID_PATTERN` with the position, `PATTERN_TOO_LARGE`.
 pub(crate) fn compile(pattern: &str) -> Result<Regex, ToolError> {
-    let regex = RegexBuilder::new(pattern)
-        .size_limit(MAX_PROGRAM_BYTES)
-        .build();
+    let regex = RegexBuilder::new(pattern).size_limit(MAX_PROGRAM_BYTES).build();
     regex.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => ToolError::new(
-            "PATTERN_TOO_LARGE",
-            "The compiled pattern would be too large.",
-        )
-        .hint("Use smaller counts, or `(?-u:\\w)`, which is ASCII, for `\\w`."),
+        regex::Error::CompiledTooBig(_) => {
+            ToolError::new("PATTERN_TOO_LARGE", "The compiled pattern would be too large.")
+                .hint("Use smaller counts, or `(?-u:\\w)`, which is ASCII, for `\\w`.")
+        }
         regex::Error::Syntax(_) | _ => invalid(pattern),
     })
 }
@@ -34,12 +31,7 @@ fn invalid(pattern: &str) -> ToolError {
         Err(regex_syntax::Error::Translate(error)) => (error.kind().to_string(), *error.span()),
         _ => return ToolError::new("INVALID_PATTERN", "The pattern is not valid."),
     };
-    let position = pattern
-        .get(..span.start.offset)
-        .unwrap_or(pattern)
-        .chars()
-        .count()
-        + 1;
+    let position = pattern.get(..span.start.offset).unwrap_or(pattern).chars().count() + 1;
     ToolError::new(
         "INVALID_PATTERN",
         format!("The pattern is not valid at character {position}: {reason}."),

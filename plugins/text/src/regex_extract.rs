@@ -60,13 +60,8 @@ pub(crate) fn regex_extract(args: Extract) -> Result<Matches, ToolError> {
     let mut position = Position::start(&args.text);
     let mut found = regex.captures_iter(&args.text);
     let matches = found.by_ref().take(args.limit);
-    let matches = matches
-        .map(|captures| one(&regex, &captures, &mut position))
-        .collect();
-    Ok(Matches {
-        truncated: found.next().is_some(),
-        matches,
-    })
+    let matches = matches.map(|captures| one(&regex, &captures, &mut position)).collect();
+    Ok(Matches { truncated: found.next().is_some(), matches })
 }
 
 fn one(regex: &Regex, captures: &Captures<'_>, position: &mut Position<'_>) -> Match {
@@ -79,9 +74,7 @@ fn one(regex: &Regex, captures: &Captures<'_>, position: &mut Position<'_>) -> M
         line: position.line,
         column: position.column,
         groups: captures.iter().skip(1).map(text).collect(),
-        named: names
-            .map(|name| (name.to_owned(), text(captures.name(name))))
-            .collect(),
+        named: names.map(|name| (name.to_owned(), text(captures.name(name)))).collect(),
     }
 }
 
@@ -96,12 +89,7 @@ struct Position<'a> {
 
 impl<'a> Position<'a> {
     fn start(text: &'a str) -> Self {
-        Self {
-            rest: text,
-            offset: 0,
-            line: 1,
-            column: 1,
-        }
+        Self { rest: text, offset: 0, line: 1, column: 1 }
     }
 
     /// Moves to a byte offset that is not before the present one.
@@ -127,25 +115,16 @@ mod tests {
 
     fn extract(text: &str, pattern: &str, limit: usize) -> Result<Matches, ToolError> {
         let (text, pattern) = (text.to_owned(), pattern.to_owned());
-        regex_extract(Extract {
-            text,
-            pattern,
-            limit,
-        })
+        regex_extract(Extract { text, pattern, limit })
     }
 
     #[test]
     fn matches_have_positions_and_groups() {
         let found = extract("héllo a=1\n b=2", r"(?<key>\w)=(\d)(x)?", 10).unwrap();
-        let [first, second] = &found.matches[..] else {
-            panic!("{found:?}")
-        };
+        let [first, second] = &found.matches[..] else { panic!("{found:?}") };
         assert_eq!((first.line, first.column, &*first.text), (1, 7, "a=1"));
         assert_eq!(first.groups, [Some("a".into()), Some("1".into()), None]);
-        assert_eq!(
-            first.named,
-            BTreeMap::from([("key".into(), Some("a".into()))])
-        );
+        assert_eq!(first.named, BTreeMap::from([("key".into(), Some("a".into()))]));
         assert_eq!((second.line, second.column), (2, 2));
         assert!(!found.truncated);
     }

@@ -47,10 +47,7 @@ pub(crate) fn regex_replace(args: Replace) -> Result<Replaced, ToolError> {
         captures.expand(&args.replacement, &mut text);
         text
     });
-    Ok(Replaced {
-        replacements,
-        text: text.into_owned(),
-    })
+    Ok(Replaced { replacements, text: text.into_owned() })
 }
 
 /// A group that does not exist would silently be replaced by nothing; most often
@@ -78,11 +75,10 @@ fn check_groups(regex: &Regex, replacement: &str) -> Result<(), ToolError> {
     }
     match unknown {
         None => Ok(()),
-        Some(name) => Err(ToolError::new(
-            "UNKNOWN_GROUP",
-            format!("The pattern has no group `{name}`."),
-        )
-        .hint("Write `${1}st` where text follows a number, and `$$` for a dollar sign.")),
+        Some(name) => {
+            Err(ToolError::new("UNKNOWN_GROUP", format!("The pattern has no group `{name}`."))
+                .hint("Write `${1}st` where text follows a number, and `$$` for a dollar sign."))
+        }
     }
 }
 
@@ -120,13 +116,7 @@ mod tests {
     #[test]
     fn the_limit_counts_from_the_start() {
         let replaced = replace("a a a", "a", "b", Some(2)).unwrap();
-        assert_eq!(
-            replaced,
-            Replaced {
-                replacements: 2,
-                text: "b b a".into()
-            }
-        );
+        assert_eq!(replaced, Replaced { replacements: 2, text: "b b a".into() });
         assert_eq!(replace("a a a", "a", "b", None).unwrap().replacements, 3);
         assert_eq!(replace("a", "x", "b", None).unwrap().replacements, 0);
     }

@@ -79,8 +79,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 /// points of `3.14` and `e.g.,`. Chinese and Japanese marks need no space.
 fn sentences(text: &str) -> usize {
     let mut count = 0;
-    let mut open = false;
-    let mut closing = false;
+    // A sentence has begun; a mark has been seen that ends it if white space follows.
+    let (mut open, mut closing) = (false, false);
     for c in text.chars() {
         match c {
             '。' | '！' | '？' => {
@@ -114,17 +114,11 @@ fn paragraphs(text: &str) -> usize {
 }
 
 fn longest_line(text: &str) -> Option<Line> {
-    let lines = text.lines().enumerate().map(|(index, line)| Line {
-        number: index + 1,
-        characters: line.chars().count(),
-    });
-    lines.reduce(|longest, line| {
-        if line.characters > longest.characters {
-            line
-        } else {
-            longest
-        }
-    })
+    let lines = text
+        .lines()
+        .enumerate()
+        .map(|(index, line)| Line { number: index + 1, characters: line.chars().count() });
+    lines.reduce(|longest, line| if line.characters > longest.characters { line } else { longest })
 }
 
 #[cfg(test)]
@@ -132,9 +126,7 @@ mod tests {
     use super::*;
 
     fn stats(text: &str) -> Stats {
-        text_stats(Text {
-            text: text.to_owned(),
-        })
+        text_stats(Text { text: text.to_owned() })
     }
 
     #[test]
@@ -167,10 +159,7 @@ mod tests {
                 sentences: 3,
                 lines: 4,
                 paragraphs: 2,
-                longest_line: Some(Line {
-                    number: 2,
-                    characters: 21
-                }),
+                longest_line: Some(Line { number: 2, characters: 21 }),
                 reading_seconds: 4,
             }
         );

@@ -33,11 +33,7 @@ fn doc_lines(attribute: &Attribute) -> Result<String> {
     if !meta.path.is_ident("doc") {
         return Ok(String::new());
     }
-    let Expr::Lit(ExprLit {
-        lit: Lit::Str(text),
-        ..
-    }) = &meta.value
-    else {
+    let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = &meta.value else {
         return Err(Error::new_spanned(
             &meta.value,
             "the description of a tool has to be a plain doc comment",

@@ -56,10 +56,7 @@ pub(crate) fn check_name(name: &str, span: Span) -> Result<()> {
     if !name.is_empty() && name.len() <= MAX_NAME_LENGTH && name.chars().all(allowed) {
         return Ok(());
     }
-    Err(Error::new(
-        span,
-        "a tool name has 1 to 64 characters of `A-Z a-z 0-9 _ -`",
-    ))
+    Err(Error::new(span, "a tool name has 1 to 64 characters of `A-Z a-z 0-9 _ -`"))
 }
 
 fn set<T>(slot: &mut Option<T>, value: T, meta: &ParseNestedMeta<'_>) -> Result<()> {
@@ -75,9 +72,5 @@ fn text(meta: &ParseNestedMeta<'_>) -> Result<LitStr> {
 
 /// `read_only` alone means `read_only = true`.
 fn flag(meta: &ParseNestedMeta<'_>) -> Result<bool> {
-    if meta.input.peek(Token![=]) {
-        Ok(meta.value()?.parse::<LitBool>()?.value)
-    } else {
-        Ok(true)
-    }
+    if meta.input.peek(Token![=]) { Ok(meta.value()?.parse::<LitBool>()?.value) } else { Ok(true) }
 }

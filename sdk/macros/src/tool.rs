@@ -91,10 +91,7 @@ fn declare(options: TokenStream, function: &ItemFn) -> Result<TokenStream> {
                 },
             )
         }
-        None => (
-            quote! { ::bulkhead_sdk::expansion::no_arguments() },
-            quote! { #ident() },
-        ),
+        None => (quote! { ::bulkhead_sdk::expansion::no_arguments() }, quote! { #ident() }),
     };
 
     // Mixed-site hygiene: no local of ours shadows a tool of the same name.
@@ -142,10 +139,7 @@ fn here(tokens: &impl Spanned) -> Span {
 fn check_signature(signature: &Signature) -> Result<()> {
     let refuse = |tokens: &dyn ToTokens, message| Err(Error::new_spanned(tokens, message));
     if let Some(token) = &signature.asyncness {
-        return refuse(
-            token,
-            "a tool is not `async`: host calls return when they are done",
-        );
+        return refuse(token, "a tool is not `async`: host calls return when they are done");
     }
     if let Safety::Unsafe(token) = &signature.safety {
         return refuse(token, "a tool cannot be `unsafe`: its caller is not Rust");
@@ -242,72 +236,29 @@ mod tests {
     fn check(options: TokenStream, item: TokenStream, expected: &str) {
         let expansion = expand(options, item).to_string();
         assert!(expansion.contains("compile_error"), "accepted: {expansion}");
-        assert!(
-            expansion.contains(expected),
-            "not {expected:?} but: {expansion}"
-        );
+        assert!(expansion.contains(expected), "not {expected:?} but: {expansion}");
     }
 
     #[test]
     fn a_tool_is_a_documented_function_of_one_struct() {
         let none = TokenStream::new;
         check(none(), quote! { struct Tool; }, "stands on a function");
-        check(
-            none(),
-            quote! { fn f() -> String { s() } },
-            "needs a doc comment",
-        );
+        check(none(), quote! { fn f() -> String { s() } }, "needs a doc comment");
         check(
             none(),
             quote! { #[doc = include_str!("x")] fn f() -> T { s() } },
             "plain doc comment",
         );
-        check(
-            none(),
-            quote! { /** */ fn f() -> T { s() } },
-            "needs a doc comment",
-        );
+        check(none(), quote! { /** */ fn f() -> T { s() } }, "needs a doc comment");
         check(none(), quote! { /** D */ fn f() {} }, "answers its caller");
-        check(
-            none(),
-            quote! { /** D */ fn f(a: A, b: B) -> T { s() } },
-            "takes one argument",
-        );
-        check(
-            none(),
-            quote! { /** D */ fn f(a: &A) -> T { s() } },
-            "by value",
-        );
-        check(
-            none(),
-            quote! { /** D */ fn f(&self) -> T { s() } },
-            "free function",
-        );
-        check(
-            none(),
-            quote! { /** D */ fn f<A>(a: A) -> T { s() } },
-            "cannot be generic",
-        );
-        check(
-            none(),
-            quote! { /** D */ async fn f() -> T { s() } },
-            "not `async`",
-        );
-        check(
-            none(),
-            quote! { /** D */ unsafe fn f() -> T { s() } },
-            "cannot be `unsafe`",
-        );
-        check(
-            none(),
-            quote! { /** D */ extern "C" fn f() -> T { s() } },
-            "plain Rust function",
-        );
-        check(
-            none(),
-            quote! { /** D */ fn größe() -> T { s() } },
-            "a tool name has",
-        );
+        check(none(), quote! { /** D */ fn f(a: A, b: B) -> T { s() } }, "takes one argument");
+        check(none(), quote! { /** D */ fn f(a: &A) -> T { s() } }, "by value");
+        check(none(), quote! { /** D */ fn f(&self) -> T { s() } }, "free function");
+        check(none(), quote! { /** D */ fn f<A>(a: A) -> T { s() } }, "cannot be generic");
+        check(none(), quote! { /** D */ async fn f() -> T { s() } }, "not `async`");
+        check(none(), quote! { /** D */ unsafe fn f() -> T { s() } }, "cannot be `unsafe`");
+        check(none(), quote! { /** D */ extern "C" fn f() -> T { s() } }, "plain Rust function");
+        check(none(), quote! { /** D */ fn größe() -> T { s() } }, "a tool name has");
     }
 
     #[test]
@@ -318,10 +269,6 @@ mod tests {
         check(quote! { read_only = "yes" }, tool(), "boolean");
         check(quote! { name }, tool(), "`=`");
         check(quote! { name = "a b" }, tool(), "a tool name has");
-        check(
-            quote! { read_only, destructive },
-            tool(),
-            "cannot be `destructive`",
-        );
+        check(quote! { read_only, destructive }, tool(), "cannot be `destructive`");
     }
 }

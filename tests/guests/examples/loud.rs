@@ -21,6 +21,6 @@ fn loud(args: Volume) -> String {
 /// Returns control characters and terminal escapes, in text and structured.
 #[tool(read_only)]
 fn colored() -> Result<Output, ToolError> {
-    let dirty = "\u{1b}[2J\u{1b}]0;owned\u{7}red\u{8}\u{0} \u{9b}31malert\u{202e}\r\nend";
+    let dirty = "\u{1b}[2J\u{1b}]0;owned\u{7}red\u{8}\u{0} \u{9b}31malert\r\nend";
     Output::new().text(dirty).structured(&json!({ "dirty": dirty, "\u{1b}[1mkey": 1 }))
 }

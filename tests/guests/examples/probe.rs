@@ -42,7 +42,10 @@ fn probe(args: Target) -> Findings {
         ("a new folder", opened(fs::create_dir("/tmp/escaped.d"))),
         ("connecting", opened(TcpStream::connect(loopback))),
         ("listening", opened(TcpListener::bind(("127.0.0.1", 0)))),
-        ("sending", opened(UdpSocket::bind(("127.0.0.1", 0)).and_then(|udp| udp.send_to(b"x", loopback)))),
+        (
+            "sending",
+            opened(UdpSocket::bind(("127.0.0.1", 0)).and_then(|udp| udp.send_to(b"x", loopback))),
+        ),
         ("resolving localhost", opened("localhost:80".to_socket_addrs().map(Vec::from_iter))),
         ("resolving a name", opened("example.com:80".to_socket_addrs().map(Vec::from_iter))),
     ];

@@ -13,7 +13,7 @@ pub mod bindings {
     });
 }
 
-use bindings::bulkhead::plugin::types::Output;
+use bindings::bulkhead::plugin::types::{Content, Output, Text};
 pub use bindings::bulkhead::plugin::types::{Error, Outcome, Tool};
 pub use bindings::exports::bulkhead::plugin::tools::Guest;
 
@@ -30,17 +30,14 @@ pub fn tool(name: &str) -> Tool {
     }
 }
 
-/// A result without content.
-pub fn nothing() -> Outcome {
-    Outcome::Done(Output {
-        content: Vec::new(),
-        structured: None,
-        extra: None,
-    })
+/// A result of one block of text.
+pub fn text(text: impl Into<String>) -> Outcome {
+    let text = Text { text: text.into(), extra: None };
+    Outcome::Done(Output { content: vec![Content::Text(text)], structured: None, extra: None })
 }
 
 /// Makes the crate a plugin that lists the tools which this expression returns, and
-/// answers every call with nothing.
+/// answers every call.
 #[macro_export]
 macro_rules! lists {
     ($tools:expr) => {
@@ -52,7 +49,7 @@ macro_rules! lists {
             }
 
             fn call_tool(_: String, _: String) -> Result<$crate::Outcome, $crate::Error> {
-                Ok($crate::nothing())
+                Ok($crate::text("called"))
             }
         }
 
