@@ -172,8 +172,9 @@ async fn a_revoked_key_is_refused_on_the_next_call_and_nobody_else_notices() {
     let revoked = |key: &&Value| !key["revoked"].is_null();
     assert_eq!(listed.as_array().unwrap().iter().filter(revoked).count(), 2, "{listed}");
     assert!(!listed.to_string().contains(&first.key), "{listed}");
-    let again = host.cli(&["key", "revoke", &first.id]).await;
-    assert!(!again.status.success(), "there is nothing left to revoke");
+    host.cli_ok(&["key", "revoke", &first.id]).await;
+    let unknown = host.cli(&["key", "revoke", "aaaaaaaaaaaa"]).await;
+    assert!(!unknown.status.success(), "a mistyped id is told");
 }
 
 #[tokio::test]

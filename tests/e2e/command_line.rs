@@ -90,7 +90,7 @@ async fn inspect_tells_what_a_component_is() {
         folder.cli_ok(&["plugin", "inspect", &path]).await
     };
     let records = inspect("records").await;
-    for told in ["records 0.1.0", "get_record", "delete_record", "bulkhead:plugin/call", "fuel"] {
+    for told in ["records 0.1.0", "get_record", "delete_record", "inert", "fuel"] {
         assert!(records.contains(told), "{told}: {records}");
     }
     let probe = inspect("probe").await;

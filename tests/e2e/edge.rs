@@ -173,3 +173,14 @@ async fn connections_are_bounded_and_queue() {
     let tools: Vec<Value> = host.audit().iter().map(|record| record["tool"].clone()).collect();
     assert_eq!(tools, ["slow", "echo"], "one after the other");
 }
+
+#[tokio::test]
+async fn silence_is_not_waited_for_without_end() {
+    let (host, alice) = served("").await;
+    let half = format!("POST /mcp HTTP/1.1\r\nHost: {}\r\n", host.authority());
+    let (silent, half) = tokio::join!(host.raw(b""), host.raw(half.as_bytes()));
+    for answer in [silent, half] {
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    }
+    alice.call("echo", json!({ "message": "still here" })).await.expect_ok();
+}

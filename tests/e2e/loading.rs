@@ -57,7 +57,7 @@ async fn a_dropped_file_is_served_on_the_next_call() {
     let alice = host.client("alice").await;
     assert_eq!(alice.tool_names().await, [""; 0]);
     alice.call("echo", hello()).await.expect_code("TOOL_NOT_FOUND");
-    host.drop_component("echo", "echo.wasm");
+    host.drop_component("echo");
     host.log.line("echo 0.0.0 is served").await;
     alice.call("echo", hello()).await.expect_ok();
     assert_eq!(alice.tool_names().await, ["echo"]);
@@ -76,7 +76,7 @@ async fn a_folder_that_comes_later_is_watched_too() {
     let host = Host::start(folder).await;
     let alice = host.client("alice").await;
     std::fs::create_dir(host.plugin("")).unwrap();
-    host.drop_component("echo", "echo.wasm");
+    host.drop_component("echo");
     host.log.line("echo 0.0.0 is served").await;
     alice.call("echo", hello()).await.expect_ok();
 }

@@ -11,6 +11,7 @@ mod command_line;
 mod edge;
 mod fairness;
 mod guests;
+mod house;
 mod lifecycle;
 mod limits;
 mod loading;

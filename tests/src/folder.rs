@@ -51,10 +51,17 @@ impl Folder {
         std::fs::write(self.plugin(file), bytes).expect("the drop folder can be written");
     }
 
-    /// Copies a guest or a first-party plugin into the drop folder as `file`.
-    pub fn drop_component(&self, name: &str, file: &str) {
-        let copied = std::fs::copy(artifacts::component(name), self.plugin(file));
-        copied.expect("the drop folder can be written");
+    /// Copies a guest or a first-party plugin into the drop folder, the latter with
+    /// the sidecar that it ships with.
+    pub fn drop_component(&self, name: &str) {
+        let copy = |from: &Path, to: String| {
+            std::fs::copy(from, self.plugin(&to)).expect("the drop folder can be written");
+        };
+        let sidecar = artifacts::workspace().join(format!("plugins/{name}.toml"));
+        if sidecar.exists() {
+            copy(&sidecar, format!("{name}.toml"));
+        }
+        copy(artifacts::component(name), format!("{name}.wasm"));
     }
 
     /// A command with this folder's configuration. Nothing of the caller's own

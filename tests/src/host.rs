@@ -24,7 +24,7 @@ impl Setup {
     /// Drops in a guest or a first-party plugin, under its own name.
     #[must_use]
     pub fn plugin(self, name: &str) -> Self {
-        self.folder.drop_component(name, &format!("{name}.wasm"));
+        self.folder.drop_component(name);
         self
     }
 
@@ -125,8 +125,7 @@ impl Host {
     }
 
     async fn until_every_plugin_is_told(&self) {
-        let files = std::fs::read_dir(self.plugin("")).expect("the drop folder can be read");
-        for file in files {
+        for file in std::fs::read_dir(self.plugin("")).into_iter().flatten() {
             let path = file.expect("it can be listed").path();
             if path.extension().is_some_and(|ending| ending == "wasm") {
                 let stem = path.file_stem().unwrap_or_default().to_string_lossy();

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::{self, Failure};
-use super::lifecycle;
+use super::lifecycle::{self, Signals};
 use super::serve::{LOCAL_AGENT, local_agent};
 use super::shared;
 use crate::config::Config;
@@ -54,13 +54,13 @@ impl Call {
             );
             let request_id = head.request_id;
             let (progress, reports) = mpsc::channel(PROGRESS_QUEUE);
+            let mut signals = Signals::new()?;
             let cancel = CancellationToken::new();
             let answering =
                 pipeline::answer(&host, head, Body::Read(body), progress, cancel.clone());
             let reply = tokio::select! {
                 reply = printing_progress(answering, reports) => reply,
-                asked = lifecycle::asked_to_end() => {
-                    asked?;
+                () = signals.next() => {
                     cancel.cancel();
                     lifecycle::finish_calls(&host, config.server.drain_timeout).await;
                     host.audit.finish().await;

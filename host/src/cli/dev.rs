@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::build::Builder;
 use super::failure::{self, Failure};
@@ -28,7 +28,7 @@ const DEV_KEY: &str = "dev.key";
 /// Who calls with it.
 const DEV_AGENT: &str = "dev";
 
-pub(super) fn run(config: Config) -> Result<ExitCode, Failure> {
+pub(super) fn run(config: Config, config_file: Option<&Path>) -> Result<ExitCode, Failure> {
     shared::run(async {
         let listeners = Listeners::bind(&config).await?;
         let address = listeners.public_address()?;
@@ -40,7 +40,7 @@ pub(super) fn run(config: Config) -> Result<ExitCode, Failure> {
             Failure::new(failure::CONFIG, error.cause().unwrap_or(error.message()))
         })?;
         shared::load_plugins(&host, &tell).await;
-        introduce(&host, &config, address, &key).await;
+        introduce(&host, &config, config_file, address, &key).await;
         let serving = lifecycle::serve(&host, &config, listeners);
         lifecycle::while_following(follow(&host, &sources), serving).await
     })?;
@@ -176,7 +176,13 @@ fn write_owner_only(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// Tells what is served and how to reach it.
-async fn introduce(host: &Host, config: &Config, address: SocketAddr, key: &Secret) {
+async fn introduce(
+    host: &Host,
+    config: &Config,
+    config_file: Option<&Path>,
+    address: SocketAddr,
+    key: &Secret,
+) {
     let url = format!("http://{address}/mcp");
     let snapshot = host.plugins.snapshot();
     println!("\nBulkhead serves {} tools on {url}\n", snapshot.catalog().tools().len());
@@ -186,8 +192,7 @@ async fn introduce(host: &Host, config: &Config, address: SocketAddr, key: &Secr
         for tool in
             snapshot.catalog().tools().iter().filter(|tool| tool.plugin.name == summary.plugin)
         {
-            let first = tool.description.lines().next().unwrap_or_default();
-            println!("  {:<20} {first}", tool.name.as_str());
+            println!("  {:<20} {}", tool.name.as_str(), shared::gist(&tool.description));
         }
         println!(
             "  each call may spend {} fuel, {} memory, {} ms; it was granted nothing",
@@ -204,7 +209,7 @@ async fn introduce(host: &Host, config: &Config, address: SocketAddr, key: &Secr
         println!("Try it:\n\n{}\n", curl(&url, key, tool));
     }
     println!("For an MCP client over HTTP:\n\n{:#}\n", http_client(&url, key));
-    println!("For one over stdio:\n\n{:#}\n", stdio_client(config));
+    println!("For one over stdio:\n\n{:#}\n", stdio_client(config, config_file));
     println!("The folder {} is watched. Ctrl-C ends.", config.plugins.dir.display());
 }
 
@@ -242,14 +247,17 @@ fn http_client(url: &str, key: &Secret) -> Value {
 }
 
 /// A client starts the server in a folder of its own, so every path is absolute.
-fn stdio_client(config: &Config) -> Value {
+fn stdio_client(config: &Config, config_file: Option<&Path>) -> Value {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let program = std::env::current_exe().unwrap_or_else(|_| "bulkhead".into());
+    let mut env = Map::new();
+    env.insert("BULKHEAD__PLUGINS__DIR".to_owned(), json!(absolute(&config.plugins.dir)));
+    env.insert("BULKHEAD__STATE__DIR".to_owned(), json!(absolute(&config.state.dir)));
+    // Where there is a configuration, its agents and limits hold over stdio too.
+    if let Some(file) = config_file {
+        env.insert("BULKHEAD_CONFIG".to_owned(), json!(absolute(file)));
+    }
     json!({ "mcpServers": { "bulkhead": {
-        "command": program, "args": ["serve", "--stdio"],
-        "env": {
-            "BULKHEAD__PLUGINS__DIR": absolute(&config.plugins.dir),
-            "BULKHEAD__STATE__DIR": absolute(&config.state.dir),
-        },
+        "command": program, "args": ["serve", "--stdio"], "env": env,
     } } })
 }

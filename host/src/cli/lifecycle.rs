@@ -17,6 +17,9 @@ use crate::server;
 /// How long cancelled calls have to write their records before the process ends.
 const LAST_RECORDS: Duration = Duration::from_secs(2);
 
+/// How long answers that are made may take to reach their clients.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
 /// The sockets of a server, bound before anything else happens, so that a port
 /// that is taken is told at once.
 pub(super) struct Listeners {
@@ -69,36 +72,40 @@ pub(super) async fn serve(
     config: &Config,
     listeners: Listeners,
 ) -> Result<(), Failure> {
+    let mut signals = Signals::new()?;
     let (stop, stop_health) = (CancellationToken::new(), CancellationToken::new());
-    let servers = TaskTracker::new();
     let admin = server::admin(&config.admin.socket, Arc::clone(host), stop_health.clone())
         .map_err(|error| {
             Failure::new(failure::IO, format!("{}: {error}", config.admin.socket.display()))
         })?;
+    let servers = TaskTracker::new();
     servers.spawn(admin);
     servers.spawn(server::health(listeners.health, Arc::clone(host), stop_health.clone()));
     let public = server::public(listeners.public, Arc::clone(host), &config.server, stop.clone());
     let public = servers.spawn(public);
+    servers.close();
 
-    asked_to_end().await?;
+    signals.next().await;
     tracing::info!("ending: no longer ready; a second signal ends at once");
-    servers.spawn(async {
-        if asked_to_end().await.is_ok() {
+    let gracefully = async {
+        host.ending.store(true, Ordering::Relaxed);
+        tokio::time::sleep(config.server.shutdown_delay).await;
+        host.draining.store(true, Ordering::Relaxed);
+        stop.cancel();
+        finish_calls(host, config.server.drain_timeout).await;
+        let _ = tokio::time::timeout(LAST_ANSWERS, public).await;
+        stop_health.cancel();
+        let _ = tokio::time::timeout(LAST_ANSWERS, servers.wait()).await;
+        host.audit.finish().await;
+        tracing::info!("ended");
+    };
+    tokio::select! {
+        () = gracefully => Ok(()),
+        () = signals.next() => {
             tracing::warn!("ended at once");
-            std::process::exit(failure::AT_ONCE);
+            std::process::exit(failure::AT_ONCE)
         }
-    });
-    host.ending.store(true, Ordering::Relaxed);
-    tokio::time::sleep(config.server.shutdown_delay).await;
-
-    host.draining.store(true, Ordering::Relaxed);
-    stop.cancel();
-    finish_calls(host, config.server.drain_timeout).await;
-    let _ = tokio::time::timeout(LAST_RECORDS, public).await;
-    stop_health.cancel();
-    host.audit.finish().await;
-    tracing::info!("ended");
-    Ok(())
+    }
 }
 
 /// Serves, and follows what changes for as long.
@@ -126,20 +133,37 @@ pub(super) async fn finish_calls(host: &Host, drain_timeout: Duration) {
     }
 }
 
-/// Returns at the next SIGTERM or SIGINT.
-pub(super) async fn asked_to_end() -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::new(failure::SOFTWARE, error);
+/// SIGTERM and SIGINT, none of which is missed once this is made.
+pub(super) struct Signals {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> Result<Self, Failure> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let failed = |error: std::io::Error| Failure::new(failure::SOFTWARE, error);
+            Ok(Self {
+                terminate: signal(SignalKind::terminate()).map_err(failed)?,
+                interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            })
         }
-        Ok(())
+        #[cfg(not(unix))]
+        Ok(Self {})
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.map_err(failed)
+
+    /// Returns at the next one.
+    pub(super) async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }

@@ -91,7 +91,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 fn dispatch(Arguments { config, command }: Arguments) -> Result<ExitCode, Failure> {
     let load = || shared::load_config(config.as_deref());
     match command {
-        Command::Dev => dev::run(load()?),
+        Command::Dev => dev::run(load()?, config.as_deref()),
         Command::Serve(command) => command.run(load()?),
         Command::Call(command) => command.run(load()?),
         Command::Build(command) => command.run(),

@@ -11,6 +11,7 @@ use super::shared;
 use crate::clock::SystemClock;
 use crate::config::{Manifest, PerCall};
 use crate::runtime::{ComponentKind, Inspection, Sandbox, inspect};
+use crate::sanitize::clean_line;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Plugin {
@@ -95,9 +96,8 @@ fn tools(inspection: &Inspection, bytes: &[u8]) -> Result<(), Failure> {
         Err(why) => println!("  cannot be told: {why}"),
         Ok(tools) => {
             for tool in tools {
-                let first = tool.description.lines().next().unwrap_or_default();
-                let first = crate::sanitize::clean_line(first, 100);
-                println!("  {:<24} {first}", crate::sanitize::clean_line(&tool.name, 64));
+                let gist = shared::gist(&tool.description);
+                println!("  {:<24} {gist}", clean_line(&tool.name, 64));
             }
         }
     }

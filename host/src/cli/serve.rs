@@ -7,7 +7,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::{self, Failure};
-use super::lifecycle::{self, Listeners};
+use super::lifecycle::{self, Listeners, Signals};
 use super::shared;
 use crate::config::Config;
 use crate::names::{AgentName, Secret};
@@ -58,6 +58,7 @@ async fn over_stdio(config: &Config) -> Result<(), Failure> {
     shared::load_plugins(&host, &shared::log_change).await;
     let presented = presented()?;
     let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
+    let mut signals = Signals::new()?;
     let stop = CancellationToken::new();
     let max_line = config.server.max_body;
     let serving = server::serve_stdio(&host, input, output, presented, max_line, stop.clone());
@@ -65,7 +66,7 @@ async fn over_stdio(config: &Config) -> Result<(), Failure> {
         let mut serving = std::pin::pin!(serving);
         tokio::select! {
             () = &mut serving => return Ok(()),
-            asked = lifecycle::asked_to_end() => asked?,
+            () = signals.next() => {}
         }
         stop.cancel();
         let _ = tokio::time::timeout(config.server.drain_timeout, serving).await;

@@ -11,6 +11,7 @@ use crate::boot::{self, BootError};
 use crate::config::Config;
 use crate::pipeline::Host;
 use crate::plugins::Change;
+use crate::sanitize::clean_line;
 use crate::telemetry::log_to_stderr;
 
 /// Reads the configuration: the file, then the environment.
@@ -67,4 +68,12 @@ pub(super) fn log_change(change: &Change) {
         Change::Served { .. } | Change::Gone { .. } => tracing::info!("{change}"),
         Change::Refused { .. } | Change::Contested { .. } => tracing::warn!("{change}"),
     }
+}
+
+/// The first sentence of a description, on one line of a terminal.
+pub(super) fn gist(description: &str) -> String {
+    const CHARS: usize = 100;
+    let paragraph = description.split("\n\n").next().unwrap_or_default();
+    let sentence = paragraph.split_once(". ").map_or(paragraph, |(sentence, _)| sentence);
+    clean_line(sentence.trim_end_matches('.'), CHARS)
 }

@@ -177,23 +177,24 @@ impl Plugins {
     }
 
     /// Looks at the folder and brings what is served up to date with it. Tells
-    /// `observe` of each change as it happens. A missing folder is an empty one.
+    /// `observe` of each change: of one that is served, when it is. A missing folder
+    /// is an empty one.
     pub async fn refresh(&self, observe: &(dyn Fn(&Change) + Send + Sync)) {
         let mut entries = self.entries.lock().await;
         let present = self.components();
-        let gone: Vec<PathBuf> =
-            entries.by_file.keys().filter(|path| !present.contains(*path)).cloned().collect();
-        let mut changed = !gone.is_empty();
-        for path in gone {
-            entries.by_file.remove(&path);
-            observe(&Change::Gone { file: Files::of(path).stem() });
+        let mut changes = Vec::new();
+        let gone = |path: &PathBuf, _: &mut Entry| !present.contains(path);
+        for (path, _) in entries.by_file.extract_if(.., gone) {
+            changes.push(Change::Gone { file: Files::of(path).stem() });
         }
         for path in present {
-            changed |= self.refresh_one(&mut entries, path, observe).await;
+            changes.extend(self.refresh_one(&mut entries, path, observe).await);
         }
-        if changed {
-            self.publish(&mut entries, observe);
+        let served = |change: &Change| !matches!(change, Change::Refused { .. });
+        if changes.iter().any(served) {
+            changes.extend(self.publish(&mut entries));
         }
+        changes.iter().for_each(observe);
     }
 
     fn components(&self) -> BTreeSet<PathBuf> {
@@ -209,18 +210,17 @@ impl Plugins {
             .collect()
     }
 
-    /// Loads one plugin if its files changed since it was last tried, and says
-    /// whether what is served changed with it.
+    /// Loads one plugin if its files changed since it was last tried.
     async fn refresh_one(
         &self,
         entries: &mut Entries,
         path: PathBuf,
         observe: &(dyn Fn(&Change) + Send + Sync),
-    ) -> bool {
+    ) -> Option<Change> {
         let files = Files::of(path.clone());
         let seen = fingerprint(&files);
         if entries.by_file.get(&path).is_some_and(|entry| entry.seen == seen) {
-            return false;
+            return None;
         }
         let file = files.stem();
         observe(&Change::Loading { file: file.clone() });
@@ -229,37 +229,38 @@ impl Plugins {
         let loaded = load(&self.sandbox, &files, defaults).await;
         let loaded = loaded.and_then(|loaded| entries.is_the_only_one(&path, loaded));
         let before = entries.by_file.remove(&path).and_then(|entry| entry.served);
-        let entry = match loaded {
+        let (entry, change) = match loaded {
             Ok(loaded) => {
-                observe(&Change::Served {
+                let change = Change::Served {
                     file,
                     plugin: loaded.plugin.name.clone(),
                     version: loaded.plugin.version.to_string(),
                     tools: loaded.tools.len(),
-                });
-                Entry { seen, served: Some(Arc::new(loaded)), refused: None }
+                };
+                (Entry { seen, served: Some(Arc::new(loaded)), refused: None }, change)
             }
             Err(why) => {
                 let still_served = before.is_some();
-                observe(&Change::Refused { file, why: why.clone(), still_served });
-                Entry { seen, served: before, refused: Some(why) }
+                let change = Change::Refused { file, why: why.clone(), still_served };
+                (Entry { seen, served: before, refused: Some(why) }, change)
             }
         };
-        let changed = entry.refused.is_none();
         entries.by_file.insert(path, entry);
-        changed
+        Some(change)
     }
 
-    fn publish(&self, entries: &mut Entries, observe: &(dyn Fn(&Change) + Send + Sync)) {
+    /// Makes what is loaded what is served, and returns which names are contested that
+    /// were not before.
+    fn publish(&self, entries: &mut Entries) -> Vec<Change> {
         let served = entries.by_file.values().filter_map(|entry| entry.served.as_ref());
         let (snapshot, contested) = Snapshot::assemble(served);
         self.current.store(Arc::new(snapshot));
-        if contested != entries.contested {
-            for (tool, plugins) in &contested {
-                observe(&Change::Contested { tool: tool.clone(), plugins: plugins.clone() });
-            }
-            entries.contested = contested;
+        if contested == entries.contested {
+            return Vec::new();
         }
+        entries.contested.clone_from(&contested);
+        let told = |(tool, plugins)| Change::Contested { tool, plugins };
+        contested.into_iter().map(told).collect()
     }
 }
 

@@ -28,6 +28,10 @@ const MAX_DESCRIPTION_BYTES: usize = 8 << 10;
 /// The longest title of a tool, in bytes.
 const MAX_TITLE_BYTES: usize = 256;
 
+/// Mirrors an argument in an HTTP header (MCP 2026-07-28). A server that does not
+/// compare the two must not offer such a tool.
+const HEADER_KEY: &str = "x-mcp-header";
+
 /// The largest manifest or sidecar, in bytes.
 const MAX_TOML_BYTES: u64 = 256 << 10;
 
@@ -231,10 +235,24 @@ fn read_schema(text: &str) -> Result<(Value, Box<RawValue>), String> {
     let (value, raw) = clean_json(text).map_err(|_| {
         "its schema is not JSON that everybody reads alike (a key twice, or too deep)".to_owned()
     })?;
+    if has_key(&value, HEADER_KEY) {
+        return Err(format!("its schema uses `{HEADER_KEY}`, which this version does not serve"));
+    }
     if raw.get() != text.trim() || clean_text(text) != text {
         return Err("its schema holds control characters".to_owned());
     }
     Ok((value, raw))
+}
+
+/// Whether an object anywhere in a value, whose depth was bounded, has a key.
+fn has_key(value: &Value, key: &str) -> bool {
+    match value {
+        Value::Object(entries) => {
+            entries.contains_key(key) || entries.values().any(|value| has_key(value, key))
+        }
+        Value::Array(items) => items.iter().any(|item| has_key(item, key)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
 }
 
 /// The author's manifest: the one inside the component, or the one beside it. A
