@@ -32,12 +32,14 @@ use wasmtime::{
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-wasmtime::component::bindgen!({
-    path: "../wit/0.1",
-    world: "tool-plugin",
-    imports: { default: async },
-    exports: { default: async },
-});
+/// The contract, in a module of its own because its package is named as our crate is.
+mod contract {
+    wasmtime::component::bindgen!({
+        path: "../wit/0.1",
+        world: "tool-plugin",
+        exports: { default: async },
+    });
+}
 
 /// How often each measurement is taken; the least is told, which is what the work
 /// costs when the machine leaves it alone.
@@ -117,7 +119,7 @@ fn cpu_time() -> Duration {
 /// limits, WASI with nothing in it.
 struct Bare {
     engine: Engine,
-    pre: ToolPluginPre<State>,
+    pre: contract::ToolPluginPre<State>,
 }
 
 struct State {
@@ -153,8 +155,10 @@ impl Bare {
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("WASI");
         linker.define_unknown_imports_as_traps(&component).expect("the call interface");
-        let pre =
-            linker.instantiate_pre(&component).and_then(ToolPluginPre::new).expect("a plugin");
+        let pre = linker
+            .instantiate_pre(&component)
+            .and_then(contract::ToolPluginPre::new)
+            .expect("a plugin");
         Self { engine, pre }
     }
 
@@ -182,6 +186,7 @@ async fn host(plugins: &Path) -> Arc<Host> {
     let config = Config::load(None, settings).expect("a configuration");
     let host = bulkhead::boot::host(&config).expect("a host");
     host.plugins.refresh(&|change| println!("{change}")).await;
+    host.loaded.store(true, std::sync::atomic::Ordering::Relaxed);
     println!();
     host
 }
@@ -199,9 +204,8 @@ async fn through_pipeline(host: &Arc<Host>, case: &Case) {
     let (progress, _reports) = mpsc::channel(1);
     let body = Body::Read(Bytes::from(request.to_string()));
     let reply = pipeline::answer(host, head, body, progress, CancellationToken::new()).await;
-    let called = match reply {
-        Reply::Answer { answer: Answer::Called(called), .. } => called,
-        other => panic!("not a call: {other:?}"),
+    let Reply::Answer { answer: Answer::Called(called), .. } = reply else {
+        unreachable!("a call is answered as one: {reply:?}");
     };
     called.result.expect("a result");
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
@@ -80,7 +80,7 @@ pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
         audit,
         metrics,
         calls: TaskTracker::new(),
-        reload_keys: key_reader(config.clone()),
+        reload_keys: Mutex::new(key_reader(config.clone())),
         loaded: AtomicBool::new(false),
         ending: AtomicBool::new(false),
         draining: AtomicBool::new(false),
@@ -89,7 +89,7 @@ pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
     }))
 }
 
-fn key_reader(config: Config) -> Box<dyn Fn() -> Result<Identities, Error> + Send + Sync> {
+fn key_reader(config: Config) -> Box<dyn Fn() -> Result<Identities, Error> + Send> {
     Box::new(move || {
         let keys = KeyFile::load(&config.auth.keys).map_err(Error::internal)?;
         Ok(Identities::new(&config, &keys))
@@ -108,14 +108,23 @@ fn own_state_dir(dir: &Path) -> Result<(), BootError> {
         let next = "set `dir` in [state] to a folder that can be written";
         BootError::State(format!("{}: {error}; {next}", dir.display()))
     };
-    if dir.is_dir() {
-        return Ok(());
-    }
-    std::fs::create_dir_all(dir).map_err(failed)?;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir).map_err(failed)?;
     #[cfg(unix)]
     {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        use std::os::unix::fs::MetadataExt;
+        let metadata = std::fs::metadata(dir).map_err(failed)?;
+        let ours = metadata.uid() == rustix::process::geteuid().as_raw();
+        if !ours || metadata.mode() & 0o022 != 0 {
+            return Err(BootError::State(format!(
+                "{}: others can write to it, and it holds keys and compiled code; \
+                 `chmod go-w` it, or set `dir` in [state] to another folder",
+                dir.display()
+            )));
+        }
     }
     Ok(())
 }

@@ -2,10 +2,10 @@
 //!
 //! [`answer`] authenticates a request before its body is read, so that nobody
 //! without a credential can make the server keep anything, and takes it to its
-//! method. A tool call then goes through [`live`], whose every step takes the
+//! method. A tool call then goes through `live`, whose every step takes the
 //! evidence that the step before it returned: each of those types has private
 //! fields and one constructor, so a step that is skipped or moved does not compile
-//! (the doctests beside each step prove it). Around it, [`call`] opens the audit
+//! (the doctests beside each step prove it). Around it, `call` opens the audit
 //! record before the first decision and closes it exactly once, on every path.
 //!
 //! Deliberately absent: HTTP statuses and JSON-RPC integers (`respond.rs`), the
@@ -13,9 +13,10 @@
 //! order the others do.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -27,9 +28,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::{self, Identities, Principal};
 use crate::clock::Clock;
+use crate::config::RateLimit;
 use crate::error::{Code, Error, Retry};
-use crate::limits::Limits;
-use crate::names::{ByteCount, RequestId};
+use crate::limits::{Limits, Meter, MeterKey, Metered};
+use crate::names::{ByteCount, Rate, RequestId};
 use crate::plugins::{Plugins, Snapshot};
 use crate::respond::{Answer, Called, Reply};
 use crate::runtime::{self, CallContext, Events, GuestEvent, Level};
@@ -43,6 +45,15 @@ const MAX_LINE_CHARS: usize = 500;
 
 /// The most lines of what a guest printed that go to the log: a panic and what led to it.
 const MAX_PRINTED_LINES: usize = 20;
+
+/// How many refusals of strangers are recorded: ten a second, a hundred at once.
+const STRANGERS: RateLimit = RateLimit {
+    rate: Rate { cells: NonZeroU32::new(10).unwrap(), per: Duration::from_secs(1) },
+    burst: NonZeroU32::new(100).unwrap(),
+};
+
+/// How long a client should wait while plugins are loaded; compiling takes seconds.
+const LOADING_RETRY: Duration = Duration::from_secs(1);
 
 /// How long a client should wait when the server is about to end: another replica,
 /// or the next process, may serve it then.
@@ -65,8 +76,8 @@ pub struct Host {
     pub metrics: Arc<Metrics>,
     /// Every call in flight, so that drain can wait for them.
     pub calls: TaskTracker,
-    /// Reads the keys anew.
-    pub reload_keys: Box<dyn Fn() -> Result<Identities, Error> + Send + Sync>,
+    /// Reads the keys anew; locked, so that an older reading never replaces a newer.
+    pub reload_keys: Mutex<Box<dyn Fn() -> Result<Identities, Error> + Send>>,
     /// The plugins have been looked for.
     pub loaded: AtomicBool,
     /// Traffic should go elsewhere; calls are still served.
@@ -104,17 +115,23 @@ pub async fn answer(
     };
     let (id, request) = match transport::parse(&head, &body) {
         Ok(Message::Request { id, request }) => (id, request),
-        Ok(Message::Notification(_) | Message::Response) => return Reply::Accepted,
-        Err(bad) => return Reply::Malformed(bad),
+        // What is not a call spends the same rate.
+        Ok(Message::Notification(_) | Message::Response) => {
+            return host.limits.charge(principal).map_or_else(Reply::Gate, |_| Reply::Accepted);
+        }
+        Err(bad) => {
+            return host
+                .limits
+                .charge(principal)
+                .map_or_else(Reply::Gate, |_| Reply::Malformed(bad));
+        }
     };
     let Request { version, meta, method } = request;
-    let answer = match method {
-        Method::CallTool(tool_call) => {
-            let request_id = head.request_id;
-            let told = Told { request_id, meta, progress, cancel };
-            Ok(Answer::Called(call(host, principal, tool_call, told).await))
-        }
-        method => answer_at_once(host, principal, method),
+    let answer = if let Method::CallTool(tool_call) = method {
+        let told = Told { request_id: head.request_id, meta, progress, cancel };
+        Ok(Answer::Called(call(host, principal, tool_call, told).await))
+    } else {
+        answer_at_once(host, principal, method)
     };
     match answer {
         Ok(answer) => Reply::Answer { id, version, answer },
@@ -131,6 +148,7 @@ fn answer_at_once(host: &Host, principal: Principal, method: Method) -> Result<A
         Method::Ping => Answer::Pong,
         Method::ListTools { cursor: Some(_) } => Answer::BadCursor,
         Method::ListTools { cursor: None } => {
+            host.is_loaded()?;
             let world = host.plugins.snapshot();
             Answer::Tools(auth::visible(&charged, world.catalog()).cloned().collect())
         }
@@ -193,11 +211,13 @@ async fn live(
     call: ToolCall,
     told: Told,
 ) -> Result<CleanOutput, Error> {
+    host.is_loaded()?;
     host.accepts_calls()?;
 
     // Is it within this agent's rate? First, so that a loop on unknown tools or bad
     // arguments spends the looping agent's own.
     let charged = host.limits.charge(principal)?;
+    record.arguments = Some(Arc::clone(&call.arguments));
 
     // May it call this tool?
     let permit = auth::authorize(charged, world.catalog(), &call.name)?;
@@ -305,7 +325,6 @@ fn open_record(
     record.subject = principal.subject().cloned();
     record.credential = Some(principal.credential().to_string().into());
     record.asked = Some(call.name.as_str().into());
-    record.arguments = Some(Arc::clone(&call.arguments));
     Ok(open)
 }
 
@@ -321,14 +340,29 @@ async fn close_record(mut open: OpenRecord, result: Result<CleanOutput, Error>) 
 
 /// Records that somebody was turned away before the request could be read, and
 /// gives the refusal back.
+///
+/// Beyond [`STRANGERS`] it is only logged: somebody without a credential must not be
+/// able to fill the disk.
 async fn record_refusal(host: &Host, head: &Head, refused: Error) -> Error {
+    log_ending(head.request_id, &Err::<(), _>(refused.clone()));
+    if host.limits.charge(Stranger).is_err() {
+        return refused;
+    }
     let open = match host.audit.open(head.request_id) {
         Ok(open) => open,
         Err(unavailable) => return unavailable,
     };
-    log_ending(head.request_id, &Err::<(), _>(refused.clone()));
     open.close(Ending::from(&refused)).await;
     refused
+}
+
+/// Whoever was turned away, all of them together.
+struct Stranger;
+
+impl Metered for Stranger {
+    fn meters(&self) -> impl Iterator<Item = Meter> {
+        std::iter::once(Meter { limit: "gate.rate", key: MeterKey::strangers(), rate: STRANGERS })
+    }
 }
 
 fn log_ending<T>(id: RequestId, result: &Result<T, Error>) {
@@ -343,6 +377,14 @@ fn log_ending<T>(id: RequestId, result: &Result<T, Error>) {
 }
 
 impl Host {
+    fn is_loaded(&self) -> Result<(), Error> {
+        if self.loaded.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let loading = Error::new(Code::Unavailable, "The server is loading its plugins.");
+        Err(loading.retry(Retry::After(LOADING_RETRY)))
+    }
+
     fn accepts_calls(&self) -> Result<(), Error> {
         if self.draining.load(Ordering::Relaxed) {
             let ending = Error::new(Code::Unavailable, "The server is about to end.");
@@ -377,7 +419,8 @@ impl Host {
     /// # Errors
     /// `INTERNAL` when the keys cannot be read; those from before stay in force.
     pub fn reload_keys(&self) -> Result<(), Error> {
-        self.identities.store(Arc::new((self.reload_keys)()?));
+        let read = self.reload_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        self.identities.store(Arc::new(read()?));
         Ok(())
     }
 }

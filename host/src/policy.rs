@@ -34,7 +34,6 @@ impl Seated for Approval {
 ///
 /// # Errors
 /// `PERMISSION_DENIED`, once there is a policy that says so.
-#[expect(clippy::unnecessary_wraps, reason = "a policy will refuse; its callers are ready for it")]
 pub fn approve(call: ValidCall) -> Result<Approval, Error> {
     Ok(Approval(call))
 }

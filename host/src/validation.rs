@@ -24,6 +24,20 @@ pub const MAX_SCHEMA_BYTES: usize = 64 << 10;
 /// more only cost tokens.
 const MAX_VIOLATIONS: usize = 8;
 
+/// How many subschemas a schema may have once its references are followed. Each may be
+/// looked at for each value, and listing violations looks at all: twenty definitions
+/// that each refer twice to the next are a million.
+const MAX_EXPANDED: usize = 10_000;
+
+/// Keywords that look at one value in several ways. A schema that refers to itself
+/// through one of them doubles its work at each level of a value.
+const BRANCHING: &[&str] =
+    &["allOf", "anyOf", "oneOf", "not", "if", "contains", "dependentSchemas", "patternProperties"];
+
+/// The longest arguments whose violations are all looked for, in bytes. Of longer ones
+/// only the first is, since every wrong item would be listed before the first is told.
+const MAX_EXPLAINED_BYTES: usize = 16 << 10;
+
 /// The longest text taken over from a client or a schema into a violation, in
 /// characters.
 const MAX_ECHO_CHARS: usize = 80;
@@ -142,9 +156,17 @@ pub fn check(
         .ok_or_else(|| Error::internal("a tool without schemas in its snapshot"))?;
     let value: Value = serde_json::from_str(&arguments)
         .map_err(|_| invalid(vec![violation("", "json", "the arguments are not JSON")]))?;
-    if !schemas.input.is_valid(&value) {
-        let violations = schemas.input.iter_errors(&value).take(MAX_VIOLATIONS);
-        return Err(invalid(violations.map(|error| describe(&error)).collect()));
+    if let Err(first) = schemas.input.validate(&value) {
+        let violations = match arguments.len() {
+            ..=MAX_EXPLAINED_BYTES => schemas
+                .input
+                .iter_errors(&value)
+                .take(MAX_VIOLATIONS)
+                .map(|error| describe(&error))
+                .collect(),
+            _ => vec![describe(&first)],
+        };
+        return Err(invalid(violations));
     }
     Ok(ValidCall { permit, arguments })
 }
@@ -247,6 +269,12 @@ fn compile(schema: &Value) -> Result<Validator, String> {
         None | Some("https://json-schema.org/draft/2020-12/schema") => {}
         Some(_) => return Err("declares a dialect other than JSON Schema 2020-12".to_owned()),
     }
+    if !expands_within(schema, schema, &mut Vec::new(), &mut MAX_EXPANDED.clone()) {
+        return Err(format!(
+            "has more than {MAX_EXPANDED} subschemas once its references are followed, or refers \
+             to itself in a way that cannot be checked in bounded time"
+        ));
+    }
     let patterns =
         PatternOptions::regex().size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES);
     jsonschema::options()
@@ -259,6 +287,43 @@ fn compile(schema: &Value) -> Result<Validator, String> {
             let place = echo(error.instance_path().as_str());
             format!("is not a JSON Schema: {} at `{place}`", echo(&error.to_string()))
         })
+}
+
+/// Whether a schema has at most `budget` subschemas with its references followed. A
+/// reference to where it came from ends there, unless something on the way branches.
+fn expands_within<'a>(
+    schema: &'a Value,
+    root: &'a Value,
+    way: &mut Vec<&'a str>,
+    budget: &mut usize,
+) -> bool {
+    let Some(left) = budget.checked_sub(1) else { return false };
+    *budget = left;
+    match schema {
+        Value::Object(keywords) => keywords.iter().all(|(keyword, value)| match value.as_str() {
+            Some(_) if keyword == "$dynamicRef" => false,
+            Some(target) if keyword == "$ref" => {
+                if way.contains(&target) {
+                    return !way.iter().any(|step| BRANCHING.contains(step));
+                }
+                // Elsewhere: the compiler, which is offline, refuses it.
+                let Some(pointer) = target.strip_prefix('#') else { return true };
+                let Some(found) = root.pointer(pointer) else { return false };
+                way.push(target);
+                let within = expands_within(found, root, way, budget);
+                way.pop();
+                within
+            }
+            _ => {
+                way.push(keyword);
+                let within = expands_within(value, root, way, budget);
+                way.pop();
+                within
+            }
+        }),
+        Value::Array(items) => items.iter().all(|item| expands_within(item, root, way, budget)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
 }
 
 #[cfg(test)]
@@ -327,6 +392,28 @@ mod tests {
             let refused = Schemas::compile(schema, None).unwrap_err();
             assert!(refused.contains(why), "{schema:.80}: {refused}");
         }
+    }
+
+    #[test]
+    fn schemas_that_explode_are_refused_and_trees_are_not() {
+        let mut defs = serde_json::Map::new();
+        for at in 0..40 {
+            let next = json!({ "$ref": format!("#/$defs/a{}", at + 1) });
+            defs.insert(format!("a{at}"), json!({ "allOf": [next, next] }));
+        }
+        defs.insert("a40".to_owned(), json!({ "type": "string" }));
+        let reference = json!({ "$ref": "#/$defs/a0" });
+        let doubling = json!({ "type": "object", "$defs": defs, "properties": { "a": reference } });
+        let itself = json!({ "$ref": "#" });
+        let branching = json!({ "type": "object", "anyOf": [
+            { "properties": { "a": itself } }, { "properties": { "a": itself } },
+        ] });
+        for hostile in [doubling, branching] {
+            let refused = Schemas::compile(&hostile.to_string(), None).unwrap_err();
+            assert!(refused.contains("bounded time"), "{refused}");
+        }
+        let tree = json!({ "type": "object", "properties": { "children": { "type": "array", "items": itself } } });
+        assert!(Schemas::compile(&tree.to_string(), None).is_ok());
     }
 
     #[test]

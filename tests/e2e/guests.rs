@@ -13,10 +13,14 @@ include!(concat!(env!("OUT_DIR"), "/guests.rs"));
 /// How much longer than a call's quota its answer may take on a busy machine.
 const SLACK: Duration = Duration::from_secs(5);
 
+/// Where a guest's sidecar says nothing else: a meter that ends every loop soon, and
+/// a clock that ends nothing before it, however busy the machine is.
+const QUOTA: &str = "[per_call]\nfuel = '50M'\ndeadline = '60s'";
+
 /// A server with the guest and `echo`, and a client that may call both.
 async fn with(guest: &str, sidecar: &str) -> (Host, Client) {
     let setup = Host::test().plugin("echo").plugin(guest).sidecar(guest, sidecar);
-    let host = setup.agent("alice", &["*"]).start().await;
+    let host = setup.agent("alice", &["*"]).config(QUOTA).start().await;
     let alice = host.client("alice").await;
     (host, alice)
 }
@@ -167,8 +171,7 @@ async fn progress() {
 
 #[tokio::test]
 async fn context() {
-    let sidecar = "per_call.fuel = '50M'\nper_call.deadline = '3s'";
-    let (host, _) = with("context", sidecar).await;
+    let (host, _) = with("context", "").await;
     let key = host.key("alice", &["--subject", "ada", "--scope", "context:*"]).await;
     let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let meta = json!({
@@ -192,7 +195,7 @@ async fn context() {
     let left = told["remaining_fuel"].as_u64();
     assert!(left < Some(50_000_000) && left > Some(40_000_000), "{told}");
     assert!(told["remaining_fuel_later"].as_u64() < left, "{told}");
-    assert!((1..=3_000).contains(&told["remaining_time_ms"].as_u64().unwrap()), "{told}");
+    assert!((1..=60_000).contains(&told["remaining_time_ms"].as_u64().unwrap()), "{told}");
 
     let record = host.record(answer.request_id()).await;
     assert_eq!(record["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
@@ -201,7 +204,7 @@ async fn context() {
 
 #[tokio::test]
 async fn spin() {
-    let (host, alice) = with("spin", "per_call.fuel = '50M'\nper_call.deadline = '60s'").await;
+    let (host, alice) = with("spin", "").await;
     let (answer, record) = attack(&host, &alice, "spin", json!({}), "FUEL_EXHAUSTED").await;
     let error = answer.expect_code("FUEL_EXHAUSTED");
     assert_eq!(error["details"], json!({ "quota": "per_call.fuel", "limit": "50M" }));
@@ -220,7 +223,7 @@ async fn spin() {
 
 #[tokio::test]
 async fn hog() {
-    let (host, alice) = with("hog", "per_call.memory = '16MiB'\nper_call.fuel = '10G'").await;
+    let (host, alice) = with("hog", "per_call.memory = '16MiB'").await;
     let (answer, record) = attack(&host, &alice, "hog", json!({}), "MEMORY_EXCEEDED").await;
     let details = &answer.expect_code("MEMORY_EXCEEDED")["details"];
     assert_eq!(details, &json!({ "quota": "per_call.memory", "limit": "16MiB" }));

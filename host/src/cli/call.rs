@@ -62,12 +62,13 @@ impl Call {
                 reply = printing_progress(answering, reports) => reply,
                 () = signals.next() => {
                     cancel.cancel();
-                    lifecycle::finish_calls(&host, config.server.drain_timeout).await;
-                    host.audit.finish().await;
+                    let finished = lifecycle::finish_calls(&host, config.server.drain_timeout);
+                    signals.unless_again(finished).await;
+                    lifecycle::finish_records(&host).await;
                     return Err(Failure::new(failure::UNAVAILABLE, "cancelled; the record says what was spent"));
                 }
             };
-            host.audit.finish().await;
+            lifecycle::finish_records(&host).await;
             let called = called(reply)?;
             let result = respond::tool_result(&called, Version::LATEST, request_id)
                 .map_err(|error| self.protocol_error(&host, &error))?;

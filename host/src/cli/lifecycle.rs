@@ -51,12 +51,9 @@ impl Listeners {
 
 async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
-        let next = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                "another process uses it: end that one, or choose another"
-            }
-            _ => "choose another",
-        };
+        let taken = error.kind() == std::io::ErrorKind::AddrInUse;
+        let end = if taken { "end the process that uses it, or " } else { "" };
+        let next = format!("{end}choose another address");
         Failure::new(
             failure::UNAVAILABLE,
             format!("{address} cannot be listened on ({error}); {next} in `{key}`"),
@@ -81,6 +78,9 @@ pub(super) async fn serve(
     let servers = TaskTracker::new();
     servers.spawn(admin);
     servers.spawn(server::health(listeners.health, Arc::clone(host), stop_health.clone()));
+    // A key that was revoked before there was a socket to tell of it.
+    let keys = host.reload_keys();
+    keys.map_err(|error| Failure::new(failure::CONFIG, error.cause().unwrap_or(error.message())))?;
     let public = server::public(listeners.public, Arc::clone(host), &config.server, stop.clone());
     let public = servers.spawn(public);
     servers.close();
@@ -96,16 +96,11 @@ pub(super) async fn serve(
         let _ = tokio::time::timeout(LAST_ANSWERS, public).await;
         stop_health.cancel();
         let _ = tokio::time::timeout(LAST_ANSWERS, servers.wait()).await;
-        host.audit.finish().await;
+        finish_records(host).await;
         tracing::info!("ended");
     };
-    tokio::select! {
-        () = gracefully => Ok(()),
-        () = signals.next() => {
-            tracing::warn!("ended at once");
-            std::process::exit(failure::AT_ONCE)
-        }
-    }
+    signals.unless_again(gracefully).await;
+    Ok(())
 }
 
 /// Serves, and follows what changes for as long.
@@ -133,6 +128,13 @@ pub(super) async fn finish_calls(host: &Host, drain_timeout: Duration) {
     }
 }
 
+/// Writes the last records. A guest that cannot be stopped must not keep the process.
+pub(super) async fn finish_records(host: &Host) {
+    if tokio::time::timeout(LAST_RECORDS, host.audit.finish()).await.is_err() {
+        tracing::error!("ended with calls that did not stop; their records are missing");
+    }
+}
+
 /// SIGTERM and SIGINT, none of which is missed once this is made.
 pub(super) struct Signals {
     #[cfg(unix)]
@@ -154,6 +156,17 @@ impl Signals {
         }
         #[cfg(not(unix))]
         Ok(Self {})
+    }
+
+    /// Ends the process at the next one, unless `ending` is done before.
+    pub(super) async fn unless_again<T>(&mut self, ending: impl Future<Output = T>) -> T {
+        tokio::select! {
+            output = ending => output,
+            () = self.next() => {
+                tracing::warn!("ended at once");
+                std::process::exit(failure::AT_ONCE)
+            }
+        }
     }
 
     /// Returns at the next one.

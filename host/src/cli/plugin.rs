@@ -11,7 +11,7 @@ use super::shared;
 use crate::clock::SystemClock;
 use crate::config::{Manifest, PerCall};
 use crate::runtime::{ComponentKind, Inspection, Sandbox, inspect};
-use crate::sanitize::clean_line;
+use crate::sanitize::{clean_line, clean_text};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Plugin {
@@ -52,7 +52,7 @@ fn identity(file: &std::path::Path, manifest: Option<&Manifest>, bytes: usize) {
         Some(manifest) => {
             println!("{} {}", manifest.name, manifest.version);
             if let Some(description) = &manifest.description {
-                println!("  {description}");
+                println!("  {}", clean_line(description, 200));
             }
         }
         None => {
@@ -75,7 +75,7 @@ fn tools(inspection: &Inspection, bytes: &[u8]) -> Result<(), Failure> {
     if let Some(why_not) = why_not {
         println!("  {why_not}");
         for export in &inspection.exports {
-            println!("  exports {export}");
+            println!("  exports {}", clean_line(export, 128));
         }
         return Ok(());
     }
@@ -93,7 +93,7 @@ fn tools(inspection: &Inspection, bytes: &[u8]) -> Result<(), Failure> {
         Ok::<_, Failure>(sandbox.list_tools(&prepared, &quota).await)
     })?;
     match listed {
-        Err(why) => println!("  cannot be told: {why}"),
+        Err(why) => println!("  cannot be told: {}", clean_text(&why.to_string())),
         Ok(tools) => {
             for tool in tools {
                 let gist = shared::gist(&tool.description);
@@ -127,7 +127,7 @@ fn imports(inspection: &Inspection) {
         } else {
             "always there"
         };
-        println!("  {import:<44} {what}");
+        println!("  {:<44} {what}", clean_line(import, 128));
     }
 }
 
@@ -136,7 +136,7 @@ fn wants(manifest: &Manifest) {
     if !wants.is_empty() {
         println!("\nwants, and would need to be granted in its sidecar");
         for want in wants {
-            println!("  {want}");
+            println!("  {}", clean_line(&want, 200));
         }
     }
     let suggested = manifest.suggests.written();

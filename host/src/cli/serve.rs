@@ -48,7 +48,7 @@ async fn over_http(config: &Config) -> Result<(), Failure> {
     listeners.announce()?;
     let loading = async {
         shared::load_plugins(&host, &shared::log_change).await;
-        follow_folder(&host).await;
+        follow(&host, config).await;
     };
     lifecycle::while_following(loading, lifecycle::serve(&host, config, listeners)).await
 }
@@ -69,12 +69,13 @@ async fn over_stdio(config: &Config) -> Result<(), Failure> {
             () = signals.next() => {}
         }
         stop.cancel();
-        let _ = tokio::time::timeout(config.server.drain_timeout, serving).await;
+        let drained = tokio::time::timeout(config.server.drain_timeout, serving);
+        let _ = signals.unless_again(drained).await;
         Ok(())
     };
-    lifecycle::while_following(follow_folder(&host), serving).await?;
+    lifecycle::while_following(follow(&host, config), serving).await?;
     lifecycle::finish_calls(&host, config.server.drain_timeout).await;
-    host.audit.finish().await;
+    lifecycle::finish_records(&host).await;
     Ok(())
 }
 
@@ -95,13 +96,27 @@ pub(super) fn local_agent(name: &str) -> Result<AgentName, Failure> {
     })
 }
 
-/// Serves what changes in the folder, from the next call on.
-async fn follow_folder(host: &Host) {
+/// Serves what changes in the drop folder, and reads keys anew when their file changes:
+/// no command can tell a server without an admin socket.
+async fn follow(host: &Host, config: &Config) {
     let refresh = async || host.plugins.refresh(&shared::log_change).await;
-    plugins::follow(host.plugins.dir(), is_served, refresh).await;
+    let reload = async || {
+        if let Err(error) = host.reload_keys() {
+            tracing::error!("the keys stay as they were: {}", error.cause().unwrap_or_default());
+        }
+    };
+    let keys = config.auth.keys.parent().unwrap_or(&config.state.dir);
+    tokio::join!(
+        plugins::follow(host.plugins.dir(), is_served, refresh),
+        plugins::follow(keys, is_toml, reload),
+    );
+}
+
+fn is_toml(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "toml")
 }
 
 /// Whether a path is a component, or says something about one.
 fn is_served(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == "wasm" || ending == "toml")
+    is_toml(path) || path.extension().is_some_and(|ending| ending == "wasm")
 }

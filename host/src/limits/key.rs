@@ -24,6 +24,7 @@ enum Names {
     Tool(ToolName),
     AgentPlugin(AgentName, PluginName),
     AgentTool(AgentName, ToolName),
+    Strangers,
 }
 
 impl MeterKey {
@@ -50,6 +51,11 @@ impl MeterKey {
     /// One agent on one tool.
     pub fn agent_tool(agent: &AgentName, tool: &ToolName) -> Self {
         Self::new(Names::AgentTool(agent.clone(), tool.clone()))
+    }
+
+    /// Everybody without an accepted credential, together.
+    pub fn strangers() -> Self {
+        Self::new(Names::Strangers)
     }
 
     /// Hashes once for the six times that a call looks a key up, and with a secret

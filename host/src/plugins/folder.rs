@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -14,6 +15,7 @@ use super::snapshot::Snapshot;
 use crate::config::{PerCall, PerPlugin};
 use crate::names::{PluginName, ToolName};
 use crate::runtime::{LoadError, Sandbox};
+use crate::sanitize::clean_text;
 
 /// The most plugins that are loaded from one folder.
 const MAX_PLUGINS: usize = 10_000;
@@ -83,9 +85,10 @@ impl fmt::Display for Change {
                 write!(f, "{file}: {plugin} {version} is served, with {tools}")
             }
             Self::Refused { file, why, still_served: false } => {
-                write!(f, "{file} was not loaded: {why}")
+                write!(f, "{file} was not loaded: {}", clean_text(&why.to_string()))
             }
             Self::Refused { file, why, still_served: true } => {
+                let why = clean_text(&why.to_string()).into_owned();
                 write!(
                     f,
                     "{file} was not loaded: {why}\n  The version from before is still served."
@@ -181,11 +184,22 @@ impl Plugins {
     /// is an empty one.
     pub async fn refresh(&self, observe: &(dyn Fn(&Change) + Send + Sync)) {
         let mut entries = self.entries.lock().await;
-        let present = self.components();
+        let present = match self.components() {
+            Ok(present) => present,
+            Err(error) => {
+                tracing::warn!("{}: {error}; what was served stays", self.config.dir.display());
+                return;
+            }
+        };
         let mut changes = Vec::new();
         let gone = |path: &PathBuf, _: &mut Entry| !present.contains(path);
         for (path, _) in entries.by_file.extract_if(.., gone) {
             changes.push(Change::Gone { file: Files::of(path).stem() });
+        }
+        if !changes.is_empty() {
+            // What is gone may be why another was refused.
+            let refused = entries.by_file.values_mut().filter(|entry| entry.refused.is_some());
+            refused.for_each(|entry| entry.seen = Fingerprint::default());
         }
         for path in present {
             changes.extend(self.refresh_one(&mut entries, path, observe).await);
@@ -197,17 +211,19 @@ impl Plugins {
         changes.iter().for_each(observe);
     }
 
-    fn components(&self) -> BTreeSet<PathBuf> {
-        let Ok(listing) = std::fs::read_dir(&self.config.dir) else {
-            return BTreeSet::new();
+    /// The components of the folder. One that is not there holds none; one that cannot
+    /// be read says nothing about what it holds.
+    fn components(&self) -> io::Result<BTreeSet<PathBuf>> {
+        let listing = match std::fs::read_dir(&self.config.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            listing => listing?,
         };
-        listing
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| {
-                path.extension().is_some_and(|ending| ending == "wasm") && path.is_file()
-            })
-            .take(MAX_PLUGINS)
-            .collect()
+        let paths = listing.map(|entry| Ok(entry?.path()));
+        let is_component = |path: &io::Result<PathBuf>| match path {
+            Ok(path) => path.extension().is_some_and(|ending| ending == "wasm") && !path.is_dir(),
+            Err(_) => true,
+        };
+        paths.filter(is_component).take(MAX_PLUGINS).collect()
     }
 
     /// Loads one plugin if its files changed since it was last tried.

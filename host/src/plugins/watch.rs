@@ -50,11 +50,14 @@ struct Changes {
 impl Changes {
     fn of(dir: &Path, relevant: fn(&Path) -> bool) -> notify::Result<Self> {
         let (events, arrived) = mpsc::channel::<()>(1);
-        let watched = dir.to_path_buf();
+        // Events name canonical paths on some systems.
+        let dir = &dir.canonicalize()?;
+        let watched = dir.clone();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             let Ok(event) = event else { return };
             let written = !matches!(event.kind, EventKind::Access(_));
-            let matters = |path: &PathBuf| *path == watched || relevant(path);
+            let below = |path: &PathBuf| path.strip_prefix(&watched).is_ok_and(relevant);
+            let matters = |path: &PathBuf| *path == watched || below(path);
             if written && event.paths.iter().any(matters) {
                 // A full queue means that a look is due already.
                 let _ = events.try_send(());

@@ -51,6 +51,9 @@ const MAX_TABLE_ELEMENTS: usize = 100_000;
 /// The largest memory that any quota may allow: all that 32-bit wasm can address.
 const MAX_MEMORY_BYTES: usize = 4 << 30;
 
+/// The open files to ask for where the hard limit cannot be had: what macOS allows.
+const MANY_FILES: u64 = 10_240;
+
 /// What this machine allows the sandbox.
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -121,10 +124,11 @@ fn raise_open_files() -> Option<u64> {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
         let limit = getrlimit(Resource::Nofile);
         let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-        match setrlimit(Resource::Nofile, raised) {
-            Ok(()) => limit.maximum,
-            Err(_) => limit.current,
-        }
+        // macOS takes no "unlimited" here, but its own bound.
+        let enough = Rlimit { current: Some(MANY_FILES), maximum: limit.maximum };
+        let raised = setrlimit(Resource::Nofile, raised).is_ok()
+            || (limit.current < Some(MANY_FILES) && setrlimit(Resource::Nofile, enough).is_ok());
+        if raised { getrlimit(Resource::Nofile).current } else { limit.current }
     }
     #[cfg(not(unix))]
     None

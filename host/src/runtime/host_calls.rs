@@ -68,6 +68,8 @@ impl call::Host for &mut CallState {
     }
 
     fn client_metadata(&mut self) -> wasmtime::Result<String> {
+        // As long as the client made it.
+        self.charge_host_call()?;
         Ok(self
             .context()
             .map_or_else(|| "{}".to_owned(), |context| context.client_metadata.to_string()))

@@ -58,6 +58,7 @@ fn without_version(name: &str) -> &str {
 ///
 /// # Errors
 /// When the bytes are not WebAssembly, or are cut short.
+#[expect(clippy::wildcard_enum_match_arm, reason = "most sections say nothing of interest")]
 pub fn inspect(bytes: &[u8]) -> Result<Inspection, LoadError> {
     let malformed = |error: wasmparser::BinaryReaderError| {
         LoadError::new(format!("it is not WebAssembly, or was cut short: {error}"))
@@ -85,6 +86,7 @@ struct Found {
 }
 
 impl Found {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most sections say nothing of interest")]
     fn read(&mut self, payload: Payload<'_>) -> Result<(), wasmparser::BinaryReaderError> {
         match payload {
             Payload::Version { encoding, .. } => {

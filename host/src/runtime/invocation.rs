@@ -165,7 +165,9 @@ pub(super) fn new_store(
         if state.clock.now() >= state.deadline {
             return Err(Broke::Deadline.into());
         }
-        Ok(UpdateDeadline::Continue(1))
+        // Host calls burn no fuel: a guest that lives on them has to leave the reactor
+        // at a tick too.
+        Ok(UpdateDeadline::Yield(1))
     });
     store.set_hostcall_fuel(
         quota.max_output.as_usize().saturating_mul(2).saturating_add(HANDOVER_SLACK),

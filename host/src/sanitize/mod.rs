@@ -1,8 +1,8 @@
 //! From what a guest returned to what may be sent.
 //!
 //! A plugin's output is text that somebody else wrote, on its way into a model's
-//! context. Every string of it is cleaned of what a reader cannot see, its size is
-//! bounded, and a structured result is checked against the schema that the tool
+//! context. Control characters and terminal escapes go from every string of it, its
+//! size is bounded, and a structured result is checked against the schema that the tool
 //! declared. Cleaned first, checked second: what is sent is what was checked.
 
 mod content;
