@@ -102,8 +102,9 @@ impl Validators {
 /// Evidence that a call's arguments match its tool's input schema.
 ///
 /// ```compile_fail
-/// # fn forge(permit: bulkhead::auth::Permit) {
-/// bulkhead::validation::ValidCall { permit, arguments: "{}".into() };
+/// # use bulkhead::{auth::Permit, limits::Admitted, validation::ValidCall};
+/// # fn forge(permit: Admitted<Permit>, arguments: std::sync::Arc<str>) {
+/// ValidCall { permit, arguments };
 /// # }
 /// ```
 #[derive(Debug)]

@@ -10,4 +10,5 @@ wasmtime::component::bindgen!({
     exports: { default: async },
 });
 
-pub(super) use bulkhead::plugin::{call, types};
+// `self`, because doctests know our own crate by the same name as the package.
+pub(super) use self::bulkhead::plugin::{call, types};
