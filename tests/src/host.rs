@@ -186,11 +186,10 @@ impl Host {
     }
 
     /// Returns when exactly so many calls have begun and not ended.
-    pub async fn until_in_flight(&self, calls: u32) {
+    pub async fn until_in_flight(&self, calls: usize) {
         let what = format!("{calls} calls in flight");
-        let look = async || {
-            (self.metric("bulkhead_calls_in_flight").await == f64::from(calls)).then_some(())
-        };
+        let look =
+            async || (self.metric("bulkhead_calls_in_flight").await == calls as f64).then_some(());
         until(&what, look).await;
     }
 

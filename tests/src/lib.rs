@@ -1,7 +1,7 @@
 //! The harness of the end-to-end tests: a real server process, driven through what
 //! its users see.
 //!
-//! ```ignore
+//! ```text
 //! let host = Host::test().plugin("echo").agent("alice", &["echo:*"]).start().await;
 //! let alice = host.client("alice").await;
 //! alice.call("echo", json!({ "message": "hi" })).await.expect_ok();
