@@ -122,6 +122,24 @@ struct Bare {
     pre: contract::ToolPluginPre<State>,
 }
 
+/// The functions of the `call` interface. The bench's tools import some, and call none.
+const CALL: &[&str] = &[
+    "agent",
+    "subject",
+    "scopes",
+    "request-id",
+    "traceparent",
+    "tracestate",
+    "client-metadata",
+    "remaining-time-ms",
+    "remaining-fuel",
+    "input-responses",
+    "input-state",
+    "can-ask",
+    "progress",
+    "log",
+];
+
 struct State {
     wasi: WasiCtx,
     table: ResourceTable,
@@ -154,7 +172,13 @@ impl Bare {
         let component = Component::from_file(&engine, component).expect("a component");
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("WASI");
-        linker.define_unknown_imports_as_traps(&component).expect("the call interface");
+        let mut call = linker.instance("bulkhead:plugin/call@0.1.0").expect("the call interface");
+        for function in CALL {
+            let unused = |_: wasmtime::StoreContextMut<'_, State>, _, _: &[_], _: &mut [_]| {
+                Err(wasmtime::Error::msg("not for the bench's tools"))
+            };
+            call.func_new(function, unused).expect("a function");
+        }
         let pre = linker
             .instantiate_pre(&component)
             .and_then(contract::ToolPluginPre::new)
