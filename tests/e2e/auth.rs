@@ -206,3 +206,20 @@ async fn an_expiring_key_ends_by_itself() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn strangers_cannot_fill_the_audit_log() {
+    const BURST: usize = 100;
+    const KNOCKS: usize = 600;
+    let host = Host::test().plugin("echo").agent("alice", &["*"]).start().await;
+    let stranger = host.stranger();
+    let message = stranger.message("tools/list", json!({}));
+    for _ in 0..KNOCKS {
+        assert_eq!(stranger.post(&message).send().await.unwrap().status(), 401);
+    }
+    host.client("alice").await.call("echo", hello()).await.expect_ok();
+    let records = host.audit();
+    let refused = records.iter().filter(|record| record["code"] == "UNAUTHENTICATED").count();
+    assert!((BURST..KNOCKS).contains(&refused), "{refused}");
+    assert_eq!(records.last().unwrap()["outcome"], "ok");
+}
