@@ -9,7 +9,7 @@ use clap::Subcommand;
 use super::failure::{self, Failure};
 use super::shared;
 use crate::clock::SystemClock;
-use crate::config::{Manifest, PerCall};
+use crate::config::{Manifest, PerCall, Totals};
 use crate::runtime::{ComponentKind, Inspection, Sandbox, inspect};
 use crate::sanitize::{clean_line, clean_text};
 
@@ -81,9 +81,10 @@ fn tools(inspection: &Inspection, bytes: &[u8]) -> Result<(), Failure> {
     }
     let listed = shared::run(async {
         let cache = std::env::temp_dir().join(format!("bulkhead-{}", std::process::id()));
-        let sandbox = Sandbox::new(&cache, Arc::new(SystemClock))
-            .map_err(|error| Failure::new(failure::UNAVAILABLE, error))?;
         let quota = PerCall::default();
+        let totals = Totals { calls: 1, memory: quota.memory };
+        let sandbox = Sandbox::new(&cache, Arc::new(SystemClock), &totals)
+            .map_err(|error| Failure::new(failure::UNAVAILABLE, error))?;
         // What this compiled is of no further use.
         let _removed = RemovedAtEnd(cache);
         let prepared = match sandbox.prepare(bytes) {

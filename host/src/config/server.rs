@@ -11,6 +11,7 @@ use tracing::level_filters::LevelFilter;
 use super::address::{host, origin, public_url, socket_address};
 use super::document::Node;
 use super::walk::{Section, Wrong, byte_count, choice, count, duration, path};
+use crate::machine::{MAX_CALLS, Machine};
 use crate::names::ByteCount;
 
 /// `[server]`: the public listener.
@@ -80,6 +81,17 @@ pub enum Trust {
     Any,
 }
 
+/// `[sandbox]`: what all calls together may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Calls in flight at once, running or waiting for a place. `1` to what the
+    /// machine has room for, at most `10_000`; by default all of that.
+    pub calls: u32,
+    /// The memories and tables of all running calls together. `1MiB` to `16TiB`; by
+    /// default half of what the machine, or the process's control group, has.
+    pub memory: ByteCount,
+}
+
 /// `[auth]`: how callers prove who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Auth {
@@ -117,6 +129,7 @@ pub struct Telemetry {
 
 const MAX_BODY: RangeInclusive<ByteCount> = ByteCount(1 << 10)..=ByteCount(64 << 20);
 const MAX_CONNECTIONS: RangeInclusive<u32> = 1..=1_000_000;
+const TOTAL_MEMORY: RangeInclusive<ByteCount> = ByteCount(1 << 20)..=ByteCount(16 << 40);
 const SHUTDOWN_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(600);
 const DRAIN_TIMEOUT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3_600);
 
@@ -185,6 +198,23 @@ fn trust(node: &Node) -> Result<Trust, Wrong> {
         &[("any", Some(Trust::Any)), ("first-use", None), ("locked", None)];
     choice(WORDS)(node)?
         .ok_or_else(|| Wrong::new("this version serves no trust but `any`: it keeps no lock file"))
+}
+
+impl Totals {
+    /// Reads what was written; `machine` decides the rest.
+    pub(super) fn read(section: &mut Section<'_>, machine: &Machine) -> Self {
+        let most = machine.most_calls();
+        let half = ByteCount((machine.memory.0 / 2).max(TOTAL_MEMORY.start().0));
+        let calls = section.get("calls", count(1..=MAX_CALLS)).unwrap_or(most);
+        if calls > most {
+            let why = format!(
+                "this machine has room for {most} calls at once; raise `vm.max_map_count` ({} now) for more",
+                machine.max_mappings
+            );
+            section.refuse("calls", &why);
+        }
+        Self { calls, memory: section.get("memory", byte_count(TOTAL_MEMORY)).unwrap_or(half) }
+    }
 }
 
 impl Auth {

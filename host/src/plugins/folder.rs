@@ -10,9 +10,9 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
-use super::load::{Defaults, Files, Loaded, load};
+use super::load::{Files, Loaded, load};
 use super::snapshot::Snapshot;
-use crate::config::{PerCall, PerPlugin};
+use crate::config::{Ceilings, PerCall, PerPlugin};
 use crate::names::{PluginName, ToolName};
 use crate::runtime::{LoadError, Sandbox};
 use crate::sanitize::clean_text;
@@ -29,6 +29,8 @@ pub struct PluginsConfig {
     pub per_call: PerCall,
     /// What a plugin may spend where its sidecar is silent.
     pub per_plugin: PerPlugin,
+    /// The most that a sidecar may set.
+    pub ceilings: Ceilings,
 }
 
 /// Something that a look at the folder found.
@@ -240,9 +242,7 @@ impl Plugins {
         }
         let file = files.stem();
         observe(&Change::Loading { file: file.clone() });
-        let defaults =
-            Defaults { per_call: self.config.per_call, per_plugin: self.config.per_plugin };
-        let loaded = load(&self.sandbox, &files, defaults).await;
+        let loaded = load(&self.sandbox, &files, &self.config).await;
         let loaded = loaded.and_then(|loaded| entries.is_the_only_one(&path, loaded));
         let before = entries.by_file.remove(&path).and_then(|entry| entry.served);
         let (entry, change) = match loaded {

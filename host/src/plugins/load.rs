@@ -12,9 +12,11 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::folder::PluginsConfig;
 use crate::catalog::{Annotations, OutputSchema, Plugin};
 use crate::config::{
-    Manifest, OnDenied, PerAgent, PerCall, PerPlugin, Problems, Sidecar, ToolRules, Wants, nearest,
+    Ceilings, Manifest, OnDenied, PerAgent, PerCall, PerPlugin, Problems, Sidecar, ToolRules,
+    Wants, nearest,
 };
 use crate::names::{PluginName, Scope, ToolName};
 use crate::runtime::{DeclaredTool, LoadError, Prepared, Sandbox, inspect};
@@ -31,6 +33,9 @@ const MAX_TITLE_BYTES: usize = 256;
 /// Mirrors an argument in an HTTP header (MCP 2026-07-28). A server that does not
 /// compare the two must not offer such a tool.
 const HEADER_KEY: &str = "x-mcp-header";
+
+/// The plugin's name that is taken: scopes that begin with it are the server's own.
+const RESERVED: &str = "bulkhead";
 
 /// The largest manifest or sidecar, in bytes.
 const MAX_TOML_BYTES: u64 = 256 << 10;
@@ -58,13 +63,6 @@ impl Files {
     pub(super) fn stem(&self) -> String {
         self.component.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
-}
-
-/// What the server's configuration says for every plugin.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Defaults {
-    pub(super) per_call: PerCall,
-    pub(super) per_plugin: PerPlugin,
 }
 
 /// A plugin that can be served.
@@ -99,17 +97,18 @@ pub(super) struct LoadedTool {
 pub(super) async fn load(
     sandbox: &Arc<Sandbox>,
     files: &Files,
-    defaults: Defaults,
+    config: &PluginsConfig,
 ) -> Result<Loaded, LoadError> {
     let read = {
         let files = files.clone();
         let sandbox = Arc::clone(sandbox);
-        tokio::task::spawn_blocking(move || Parts::read(&sandbox, &files))
+        let ceilings = config.ceilings;
+        tokio::task::spawn_blocking(move || Parts::read(&sandbox, &files, &ceilings))
     };
     let parts = read.await.map_err(|error| LoadError::new(error.to_string()))??;
-    let per_call = parts.sidecar.per_call.over(defaults.per_call);
+    let per_call = parts.sidecar.per_call.over(config.per_call);
     let declared = sandbox.list_tools(&parts.prepared, &per_call).await?;
-    parts.check(declared, defaults)
+    parts.check(declared, config)
 }
 
 /// The files, each read, none of it yet compared with the others.
@@ -121,14 +120,19 @@ struct Parts {
 }
 
 impl Parts {
-    fn read(sandbox: &Sandbox, files: &Files) -> Result<Self, LoadError> {
+    fn read(sandbox: &Sandbox, files: &Files, ceilings: &Ceilings) -> Result<Self, LoadError> {
         let bytes =
             std::fs::read(&files.component).map_err(|error| LoadError::new(error.to_string()))?;
         // Cheap refusals first: a typo must not wait for the compiler.
         let embedded = inspect(&bytes)?.manifest;
         let manifest = read_manifest(files, embedded)?;
+        if manifest.name.as_str() == RESERVED {
+            return Err(LoadError::new(format!("`{RESERVED}` is the server's own name")));
+        }
         let sidecar = match read_toml(&files.sidecar)? {
-            Some(text) => Sidecar::parse(&file_name(&files.sidecar), &text).map_err(listed)?,
+            Some(text) => {
+                Sidecar::parse(&file_name(&files.sidecar), &text, ceilings).map_err(listed)?
+            }
             None => Sidecar::default(),
         };
         let prepared = sandbox.prepare(&bytes)?;
@@ -136,9 +140,15 @@ impl Parts {
         Ok(Self { manifest, sidecar, prepared, digest })
     }
 
-    fn check(self, declared: Vec<DeclaredTool>, defaults: Defaults) -> Result<Loaded, LoadError> {
+    fn check(
+        self,
+        declared: Vec<DeclaredTool>,
+        defaults: &PluginsConfig,
+    ) -> Result<Loaded, LoadError> {
         self.know_every_ruled_tool(&declared)?;
-        let per_plugin = self.sidecar.per_plugin.over(defaults.per_plugin);
+        self.fits_its_engine()?;
+        let mut per_plugin = self.sidecar.per_plugin.over(defaults.per_plugin);
+        per_plugin.concurrency = per_plugin.concurrency.min(self.prepared.calls());
         let plugin = Arc::new(Plugin {
             name: self.manifest.name.clone(),
             version: self.manifest.version.clone().into(),
@@ -158,6 +168,21 @@ impl Parts {
         }
         tools.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Loaded { plugin, wants: self.manifest.wants, per_call, tools, prepared: self.prepared })
+    }
+
+    /// More calls at once than its engine has room for would be refused one by one.
+    fn fits_its_engine(&self) -> Result<(), LoadError> {
+        let most = self.prepared.calls();
+        let of_tools = self.sidecar.tools.values().filter_map(|rules| rules.per_plugin);
+        let all = of_tools.chain([self.sidecar.per_plugin]);
+        match all.filter_map(|patch| patch.concurrency).max() {
+            Some(concurrency) if concurrency > most => Err(LoadError::new(format!(
+                "its sidecar sets `per_plugin.concurrency` to {concurrency}, and there is room for \
+                 {most} calls of components that use component-model-async; raise `sandbox.calls`, \
+                 of which they get an eighth, or lower it"
+            ))),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// A rule for a tool that does not exist is a typo, and a tool without its rule.

@@ -1,11 +1,11 @@
 //! From a file's bytes to a plugin that can be called.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
-use wasmtime::Store;
 use wasmtime::component::Component;
+use wasmtime::{Engine, Store};
 
 use super::bindings::{ToolPlugin, ToolPluginPre, types};
 use super::engine::Sandbox;
@@ -13,6 +13,7 @@ use super::inspection::{self, ComponentKind};
 use super::invocation::{bounded, new_store};
 use super::state::CallState;
 use crate::config::PerCall;
+use crate::names::ByteCount;
 
 /// The largest file that is loaded, in bytes; a Python component has 18 MB.
 const MAX_COMPONENT_BYTES: usize = 64 << 20;
@@ -54,7 +55,16 @@ pub struct DeclaredTool {
 
 /// A plugin that is compiled, linked and ready to be instantiated. Cheap to clone.
 #[derive(Clone)]
-pub struct Prepared(Arc<ToolPluginPre<CallState>>);
+pub struct Prepared(Arc<Ready>);
+
+struct Ready {
+    linked: ToolPluginPre<CallState>,
+    /// How many of its calls its engine has room for.
+    calls: u32,
+    /// What an instance takes of memory before any of its code was called; unknown
+    /// until the first one was made.
+    first_memory: OnceLock<ByteCount>,
+}
 
 impl fmt::Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,11 +73,27 @@ impl fmt::Debug for Prepared {
 }
 
 impl Prepared {
+    /// How many of its calls can run at once.
+    pub fn calls(&self) -> u32 {
+        self.0.calls
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        self.0.linked.engine()
+    }
+
+    /// What an instance takes at least, as far as that is known.
+    pub(super) fn first_memory(&self) -> ByteCount {
+        self.0.first_memory.get().copied().unwrap_or_default()
+    }
+
     pub(super) async fn instantiate(
         &self,
         store: &mut Store<CallState>,
     ) -> wasmtime::Result<ToolPlugin> {
-        self.0.instantiate_async(store).await
+        let instance = self.0.linked.instantiate_async(&mut *store).await?;
+        self.0.first_memory.get_or_init(|| store.data().memory.peak());
+        Ok(instance)
     }
 }
 
@@ -113,12 +139,15 @@ impl Sandbox {
                 missing.join(", ")
             )));
         }
-        let component = Component::from_binary(&self.engine, bytes)
+        let stage = self.stage(inspection.engine);
+        let component = Component::from_binary(&stage.engine, bytes)
             .map_err(|error| LoadError::new(format!("it does not compile: {error:#}")))?;
-        let linked = self.linker.instantiate_pre(&component).and_then(ToolPluginPre::new).map_err(
-            |error| LoadError::new(format!("it does not fit this version's contract: {error:#}")),
-        )?;
-        Ok(Prepared(Arc::new(linked)))
+        let linked = stage.linker.instantiate_pre(&component).and_then(ToolPluginPre::new);
+        let linked = linked.map_err(|error| {
+            LoadError::new(format!("it does not fit this version's contract: {error:#}"))
+        })?;
+        let first_memory = OnceLock::new();
+        Ok(Prepared(Arc::new(Ready { linked, calls: stage.calls, first_memory })))
     }
 
     /// Asks a plugin for its tools, twice, each time in a fresh instance that was
@@ -154,8 +183,8 @@ impl Sandbox {
         prepared: &Prepared,
         quota: &PerCall,
     ) -> Result<Vec<types::Tool>, LoadError> {
-        let store =
-            new_store(self, quota, None).map_err(|error| LoadError::new(format!("{error:#}")))?;
+        let store = new_store(self, prepared, quota, None)
+            .map_err(|error| LoadError::new(format!("{error:#}")))?;
         let quota = *quota;
         let prepared = prepared.clone();
         let asked = async move {
@@ -165,7 +194,7 @@ impl Sandbox {
             })
             .await
         };
-        let ended = self.burners.run(asked).await.map_err(LoadError::new)?;
+        let ended = self.burners.run(None, asked).await.map_err(LoadError::new)?;
         ended.result.map_err(|fault| {
             let error = fault.into_error(&quota);
             let mut why = format!("asked for its tools, it failed with {}", error.code());
