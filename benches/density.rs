@@ -1,0 +1,203 @@
+//! How much fits: a thousand plugins, and five thousand calls that wait for their host.
+//!
+//! Each part runs in a process of its own, so that its memory is its own:
+//!
+//!     cargo run --release -p benches --bin density -- GUESTS_DIR
+//!
+//! GUESTS_DIR holds `echo.wasm` and `slow.wasm` of `tests/guests`.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::expect_used,
+    reason = "a bench: it prints, and fails loudly"
+)]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bulkhead::pipeline::{self, Host};
+use bulkhead::respond::{Answer, Called, Reply};
+use bulkhead::runtime::embed_manifest;
+use bulkhead::transport::Body;
+use bytes::Bytes;
+use common::{head, host};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+const PLUGINS: usize = 1_000;
+const SLEEPERS: usize = 5_000;
+
+/// How long a part may take to get where it wants to be.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+fn main() {
+    let mut arguments = std::env::args_os().skip(1);
+    let dir: PathBuf = arguments.next().map_or_else(|| "plugins".into(), Into::into);
+    let part = arguments.next().and_then(|part| part.into_string().ok());
+    let state = dir.join("state");
+    match part.as_deref() {
+        None => {
+            copy_plugins(&dir);
+            for part in ["fill", "serve", "sleep"] {
+                let program = std::env::current_exe().expect("this program");
+                let status = Command::new(program).arg(&dir).arg(part).status();
+                assert!(status.expect("it can be run").success(), "{part}");
+            }
+        }
+        Some("fill") => run(load("compiled, each once", dir.join("many"), state)),
+        Some("serve") => run(load("from the cache", dir.join("many"), state)),
+        Some(_) => run(sleep(dir, state)),
+    }
+}
+
+fn run(part: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(part);
+}
+
+#[expect(clippy::disallowed_methods, reason = "a bench reads the real clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// As many plugins as wanted of one component, no two of the same bytes.
+fn copy_plugins(dir: &Path) {
+    let component = fs::read(dir.join("echo.wasm")).expect("echo.wasm");
+    let many = dir.join("many");
+    fs::create_dir_all(&many).expect("a folder");
+    for at in 0..PLUGINS {
+        let manifest = format!("name = \"echo{at}\"\nversion = \"1\"\n");
+        let component = embed_manifest(&component, &manifest).expect("a component");
+        fs::write(many.join(format!("echo{at}.wasm")), component).expect("a file");
+        fs::write(many.join(format!("echo{at}.toml")), format!("prefix = \"p{at}_\"\n"))
+            .expect("a file");
+    }
+}
+
+/// Loads every plugin, and tells how long that took and what it holds.
+async fn load(how: &str, plugins: PathBuf, state: PathBuf) {
+    let before = resident();
+    let begun = now();
+    let host = quiet_host(&plugins, &state).await;
+    let took = now() - begun;
+    let served = host.plugins.snapshot().catalog().tools().len();
+    assert_eq!(served, PLUGINS, "all are served");
+    let called = call(&host, "p7_echo", json!({ "message": "hi" })).await;
+    called.result.expect("a result");
+    let after = resident();
+    println!(
+        "{PLUGINS} plugins, {how}: served after {:.2} s; {} MiB resident, {} before",
+        took.as_secs_f64(),
+        after >> 20,
+        before >> 20
+    );
+    host.audit.finish().await;
+}
+
+/// Fills the server with calls that wait, and calls once more.
+async fn sleep(dir: PathBuf, state: PathBuf) {
+    let plugins = dir.join("few");
+    fs::create_dir_all(&plugins).expect("a folder");
+    for guest in ["echo.wasm", "slow.wasm"] {
+        fs::copy(dir.join(guest), plugins.join(guest)).expect("a copy");
+    }
+    let host = quiet_host(&plugins, &state).await;
+    call(&host, "slow", json!({ "ms": 1 })).await.result.expect("a result");
+    let before = resident();
+    let cancel = CancellationToken::new();
+    let sleepers: Vec<_> = (0..SLEEPERS)
+        .map(|_| {
+            let (host, cancel) = (Arc::clone(&host), cancel.clone());
+            tokio::task::spawn(async move {
+                call_until(&host, "slow", json!({ "ms": 3_600_000 }), cancel).await
+            })
+        })
+        .collect();
+    let begun = now();
+    while asleep(&host) < SLEEPERS {
+        assert!(now() - begun < PATIENCE, "{} of {SLEEPERS} sleep", asleep(&host));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let took = now() - begun;
+    let after = resident();
+    println!(
+        "{SLEEPERS} calls waiting for their host, after {:.2} s: {} MiB more resident, {} KiB each",
+        took.as_secs_f64(),
+        (after - before) >> 20,
+        ((after - before) >> 10) / SLEEPERS as u64
+    );
+    let mappings = fs::read_to_string("/proc/self/maps").map_or(0, |maps| maps.lines().count());
+    println!("memory mappings of the process: {mappings}");
+    let refused = call(&host, "echo", json!({ "message": "hi" })).await;
+    let error = refused.result.expect_err("there is no place");
+    println!("one more call: {} ({:?})", error.code(), error.details());
+    cancel.cancel();
+    for sleeper in sleepers {
+        let ended = sleeper.await.expect("no panic");
+        assert_eq!(ended.result.expect_err("cancelled").code().as_str(), "CANCELLED");
+    }
+    call(&host, "echo", json!({ "message": "hi" })).await.result.expect("a result");
+    println!("when they had ended, the next call was served");
+    host.audit.finish().await;
+}
+
+/// How many calls are in a sandbox: those that have reported progress.
+fn asleep(host: &Host) -> usize {
+    let text = host.metrics_text();
+    let line = text.lines().find_map(|line| line.strip_prefix("bulkhead_calls_in_flight "));
+    line.and_then(|count| count.parse().ok()).unwrap_or_default()
+}
+
+async fn quiet_host(plugins: &Path, state: &Path) -> Arc<Host> {
+    let state = state.display().to_string();
+    let calls = SLEEPERS.to_string();
+    host(
+        plugins,
+        &[
+            ("BULKHEAD__STATE__DIR", &state),
+            ("BULKHEAD__SANDBOX__CALLS", &calls),
+            ("BULKHEAD__PER_AGENT__CONCURRENCY", &calls),
+            ("BULKHEAD__PER_PLUGIN__CONCURRENCY", &calls),
+            ("BULKHEAD__PER_CALL__MEMORY", "2MiB"),
+            ("BULKHEAD__PER_CALL__DEADLINE", "10min"),
+        ],
+    )
+    .await
+}
+
+async fn call(host: &Arc<Host>, tool: &str, arguments: Value) -> Called {
+    call_until(host, tool, arguments, CancellationToken::new()).await
+}
+
+async fn call_until(
+    host: &Arc<Host>,
+    tool: &str,
+    arguments: Value,
+    cancel: CancellationToken,
+) -> Called {
+    let request = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": { "name": tool, "arguments": arguments },
+    });
+    let (progress, _reports) = mpsc::channel(1);
+    let body = Body::Read(Bytes::from(request.to_string()));
+    let reply = pipeline::answer(host, head(), body, progress, cancel).await;
+    let Reply::Answer { answer: Answer::Called(called), .. } = reply else {
+        unreachable!("a call is answered as one: {reply:?}");
+    };
+    called
+}
+
+/// The memory of this process that is resident, in bytes.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("the kernel tells");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is there");
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number");
+    kib << 10
+}
