@@ -14,6 +14,7 @@
 )]
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,7 +63,10 @@ const CASES: &[Case] = &[
     Case { file: "echo_py.wasm", tool: "echo_py", arguments: r#"{"message":"hi"}"#, calls: 400 },
 ];
 
-fn main() {
+fn main() -> ExitCode {
+    if let Some(compiled) = bulkhead::cli::compile_if_asked() {
+        return compiled;
+    }
     let dir: PathBuf = std::env::args_os().nth(1).map_or_else(|| "plugins".into(), Into::into);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
@@ -100,6 +104,7 @@ fn main() {
         }
         host.audit.finish().await;
     });
+    ExitCode::SUCCESS
 }
 
 async fn per_call(case: &Case, call: impl AsyncFn()) -> Duration {

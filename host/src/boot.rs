@@ -55,7 +55,7 @@ impl std::error::Error for BootError {}
 pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
     own_state_dir(&config.state.dir)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let sandbox = Sandbox::new(&config.state.dir.join(CACHE), Arc::clone(&clock))
+    let sandbox = Sandbox::new(&config.state.dir.join(CACHE), Arc::clone(&clock), config.compiler)
         .map_err(BootError::Sandbox)?;
     tracing::info!("{}", sandbox.machine());
     let keys = KeyFile::load(&config.auth.keys).map_err(BootError::Keys)?;

@@ -28,7 +28,9 @@ pub use problems::{Position, Problem, Problems, nearest};
 pub use quota::{
     PerAgent, PerAgentPatch, PerCall, PerCallPatch, PerPlugin, PerPluginPatch, RateLimit,
 };
-pub use server::{Admin, Audit, Auth, Health, OnFailure, Plugins, Server, State, Telemetry, Trust};
+pub use server::{
+    Admin, Audit, Auth, Compiler, Health, OnFailure, Plugins, Server, State, Telemetry, Trust,
+};
 pub use sidecar::{OnDenied, Sidecar, ToolRules};
 
 use crate::names::{AgentName, ByteCount};
@@ -49,6 +51,8 @@ pub struct Config {
     pub state: State,
     /// What is served.
     pub plugins: Plugins,
+    /// What compiling one plugin may take.
+    pub compiler: Compiler,
     /// How callers prove who they are.
     pub auth: Auth,
     /// Who may call what.
@@ -125,6 +129,7 @@ impl Config {
             health: root.table("health", Health::read),
             admin: root.table("admin", |section| Admin::read(section, &state)),
             plugins: root.table("plugins", |section| Plugins::read(section, base)),
+            compiler: root.table("compiler", Compiler::read),
             auth: root.table("auth", |section| Auth::read(section, &state)),
             agents: agents::read(root, per_agent),
             per_call: root.table("per_call", PerCallPatch::read).over(PerCall::default()),
@@ -189,6 +194,7 @@ mod tests {
         assert_eq!(config.auth.keys, Path::new(".bulkhead/keys.toml"));
         assert_eq!(config.audit.path, Path::new(".bulkhead/audit.jsonl"));
         assert_eq!(config.plugins.dir, Path::new("plugins"));
+        assert_eq!(config.compiler, Compiler::default());
         assert_eq!(config.per_call, PerCall::default());
         assert_eq!(config.per_plugin, PerPlugin::default());
         assert_eq!(config.per_agent, PerAgent { rate: limit(600, 60, 60), concurrency: Some(32) });
@@ -218,6 +224,10 @@ mod tests {
             [plugins]
             dir = "/srv/plugins"
             trust = "any"
+            [compiler]
+            cpu = "1s"
+            memory = "64MiB"
+            timeout = "1h"
             [auth]
             keys = "secret/keys.toml"
             [per_call]
@@ -262,6 +272,14 @@ mod tests {
         assert_eq!(config.admin.socket, Path::new("/run/bulkhead.sock"));
         assert_eq!(config.state.dir, Path::new("/etc/bulkhead/state"));
         assert_eq!(config.plugins.dir, Path::new("/srv/plugins"));
+        assert_eq!(
+            config.compiler,
+            Compiler {
+                cpu: Duration::from_secs(1),
+                memory: ByteCount(64 << 20),
+                timeout: Duration::from_secs(3_600),
+            }
+        );
         assert_eq!(config.auth.keys, Path::new("/etc/bulkhead/state/secret/keys.toml"));
         assert_eq!(
             config.per_call,
@@ -373,6 +391,15 @@ mod tests {
             (
                 "[per_plugin]\nburst = 5",
                 "b.toml:2:9: `per_plugin.burst`: a burst needs a `rate` beside it",
+            ),
+            ("[compiler]\ncpu = \"999ms\"", "b.toml:2:7: `compiler.cpu`: must be 1s to 3600s"),
+            (
+                "[compiler]\nmemory = \"63MiB\"",
+                "b.toml:2:10: `compiler.memory`: must be 64MiB to 64GiB",
+            ),
+            (
+                "[compiler]\ntimeout = \"61min\"",
+                "b.toml:2:11: `compiler.timeout`: must be 1s to 3600s",
             ),
             (
                 "[plugins]\ntrust = \"first-use\"",

@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -17,7 +16,7 @@ use crate::config::{
     Manifest, OnDenied, PerAgent, PerCall, PerPlugin, Problems, Sidecar, ToolRules, Wants, nearest,
 };
 use crate::names::{PluginName, Scope, ToolName};
-use crate::runtime::{DeclaredTool, LoadError, Prepared, Sandbox, inspect};
+use crate::runtime::{DeclaredTool, LoadError, Prepared, Sandbox, Source};
 use crate::sanitize::{clean_json, clean_text};
 use crate::validation::Schemas;
 
@@ -95,54 +94,56 @@ pub(super) struct LoadedTool {
     pub(super) per_agent: Option<PerAgent>,
 }
 
-/// Reads, compiles, asks and checks. Compiling runs on a thread that may block.
+/// Reads, compiles, asks and checks. Calls `compiling` when it has to be compiled.
 pub(super) async fn load(
     sandbox: &Arc<Sandbox>,
     files: &Files,
     defaults: Defaults,
+    compiling: &(dyn Fn() + Send + Sync),
 ) -> Result<Loaded, LoadError> {
-    let read = {
+    let reading = {
         let files = files.clone();
-        let sandbox = Arc::clone(sandbox);
-        tokio::task::spawn_blocking(move || Parts::read(&sandbox, &files))
+        tokio::task::spawn_blocking(move || Parts::read(&files))
     };
-    let parts = read.await.map_err(|error| LoadError::new(error.to_string()))??;
+    let parts = reading.await.map_err(|error| LoadError::new(error.to_string()))??;
+    let prepared = sandbox.prepare(&parts.source, compiling).await?;
     let per_call = parts.sidecar.per_call.over(defaults.per_call);
-    let declared = sandbox.list_tools(&parts.prepared, &per_call).await?;
-    parts.check(declared, defaults)
+    let declared = sandbox.list_tools(&prepared, &per_call).await?;
+    parts.check(prepared, declared, defaults)
 }
 
 /// The files, each read, none of it yet compared with the others.
 struct Parts {
     manifest: Manifest,
     sidecar: Sidecar,
-    prepared: Prepared,
-    digest: String,
+    source: Source,
 }
 
 impl Parts {
-    fn read(sandbox: &Sandbox, files: &Files) -> Result<Self, LoadError> {
+    fn read(files: &Files) -> Result<Self, LoadError> {
         let bytes =
             std::fs::read(&files.component).map_err(|error| LoadError::new(error.to_string()))?;
-        // Cheap refusals first: a typo must not wait for the compiler.
-        let embedded = inspect(&bytes)?.manifest;
-        let manifest = read_manifest(files, embedded)?;
+        let source = Source::new(bytes)?;
+        let manifest = read_manifest(files, source.inspection().manifest.clone())?;
         let sidecar = match read_toml(&files.sidecar)? {
             Some(text) => Sidecar::parse(&file_name(&files.sidecar), &text).map_err(listed)?,
             None => Sidecar::default(),
         };
-        let prepared = sandbox.prepare(&bytes)?;
-        let digest = hex(digest(&SHA256, &bytes).as_ref());
-        Ok(Self { manifest, sidecar, prepared, digest })
+        Ok(Self { manifest, sidecar, source })
     }
 
-    fn check(self, declared: Vec<DeclaredTool>, defaults: Defaults) -> Result<Loaded, LoadError> {
+    fn check(
+        self,
+        prepared: Prepared,
+        declared: Vec<DeclaredTool>,
+        defaults: Defaults,
+    ) -> Result<Loaded, LoadError> {
         self.know_every_ruled_tool(&declared)?;
         let per_plugin = self.sidecar.per_plugin.over(defaults.per_plugin);
         let plugin = Arc::new(Plugin {
             name: self.manifest.name.clone(),
             version: self.manifest.version.clone().into(),
-            digest: self.digest.clone().into(),
+            digest: self.source.digest().into(),
             per_plugin,
             per_agent: self.sidecar.per_agent.over(PerAgent::default()),
         });
@@ -157,7 +158,7 @@ impl Parts {
             tools.push(tool);
         }
         tools.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Loaded { plugin, wants: self.manifest.wants, per_call, tools, prepared: self.prepared })
+        Ok(Loaded { plugin, wants: self.manifest.wants, per_call, tools, prepared })
     }
 
     /// A rule for a tool that does not exist is a typo, and a tool without its rule.
@@ -301,8 +302,4 @@ fn listed(problems: Problems) -> LoadError {
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -13,9 +13,11 @@ use wasmtime::{
 
 use super::bindings;
 use super::capabilities;
+use super::compiler::{Compiler, MAX_CACHED_CODE, code_folder};
 use super::execution::Burners;
 use super::state::CallState;
 use crate::clock::Clock;
+use crate::config;
 
 /// How often running guests compare the clock with their deadline. A call may
 /// outlive its deadline by this much; a shorter tick interrupts every guest more
@@ -50,6 +52,9 @@ const MAX_TABLE_ELEMENTS: usize = 100_000;
 
 /// The largest memory that any quota may allow: all that 32-bit wasm can address.
 const MAX_MEMORY_BYTES: usize = 4 << 30;
+
+/// How many uses of cached code may wait to be noted.
+const CACHE_EVENTS: u64 = 10_000;
 
 /// The open files to ask for where the hard limit cannot be had: what macOS allows.
 const MANY_FILES: u64 = 10_240;
@@ -152,11 +157,22 @@ impl From<wasmtime::Error> for SandboxError {
     }
 }
 
-/// The engine and all that plugins share: threads, linker, pool, cache.
+/// Which engine a component needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineKind {
+    /// The fast one.
+    Plain,
+    /// One that supports component-model-async, which costs every call some tens of
+    /// microseconds: JavaScript components load nowhere else.
+    Concurrent,
+}
+
+/// The engine and all that plugins share: threads, linker, pool, compiler, cache.
 pub struct Sandbox {
     pub(super) engine: Engine,
     pub(super) linker: Linker<CallState>,
     pub(super) burners: Arc<Burners>,
+    pub(super) compiler: Compiler,
     pub(super) clock: Arc<dyn Clock>,
     machine: Machine,
 }
@@ -168,25 +184,33 @@ impl fmt::Debug for Sandbox {
 }
 
 impl Sandbox {
-    /// Sets the sandbox up, with compiled code cached in `cache_dir`.
+    /// Sets the sandbox up, with compiled code cached in `cache_dir`, and with these
+    /// limits of the compiler.
     ///
     /// Whoever can write to `cache_dir` can run code in this process: it is
     /// created owner-only, and one that others may write to is refused.
     ///
     /// # Errors
     /// When the engine, its threads or its cache cannot be had.
-    pub fn new(cache_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, SandboxError> {
+    pub fn new(
+        cache_dir: &Path,
+        clock: Arc<dyn Clock>,
+        compiler: config::Compiler,
+    ) -> Result<Self, SandboxError> {
         let cache_dir = &own_folder(cache_dir)?;
+        let compiler = Compiler::new(cache_dir, compiler)
+            .map_err(|error| SandboxError(format!("{}: {error}", cache_dir.display())))?;
+        let cache = cache(&code_folder(cache_dir))?;
         let mut machine = Machine::look();
         let slots = machine.affordable_slots();
-        let engine = match pooled(cache_dir, slots, machine.pagemap_scan) {
+        let engine = match pooled(cache.clone(), slots, machine.pagemap_scan) {
             Ok(engine) => {
                 machine.slots = Some(slots);
                 engine
             }
             Err(error) => {
                 machine.no_pool = Some(format!("{error:#}"));
-                Engine::new(&base_config(cache_dir)?)?
+                Engine::new(&base_config(cache, EngineKind::Plain))?
             }
         };
         start_ticking(&engine)?;
@@ -199,7 +223,7 @@ impl Sandbox {
 
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let burners = Burners::start(cores).map_err(|error| SandboxError(error.to_string()))?;
-        Ok(Self { engine, linker, burners: Arc::new(burners), clock, machine })
+        Ok(Self { engine, linker, burners: Arc::new(burners), compiler, clock, machine })
     }
 
     /// What the machine allows.
@@ -208,25 +232,36 @@ impl Sandbox {
     }
 }
 
-fn base_config(cache_dir: &Path) -> wasmtime::Result<Config> {
+/// The engine's cache of compiled code.
+pub(super) fn cache(dir: &Path) -> wasmtime::Result<Cache> {
     let mut cache = CacheConfig::new();
-    cache.with_directory(cache_dir);
+    cache
+        .with_directory(dir)
+        .with_files_total_size_soft_limit(MAX_CACHED_CODE)
+        // Room for the uses of a whole folder's plugins: what was used last is kept
+        // longest, and an event beyond this would be lost.
+        .with_worker_event_queue_size(CACHE_EVENTS);
+    Cache::new(cache)
+}
+
+/// What code of an engine depends on: the same in the server and in its compiler.
+pub(super) fn base_config(cache: Cache, kind: EngineKind) -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(true)
         .epoch_interruption(true)
         .wasm_component_model(true)
-        // Costs every call a quarter more; only JavaScript components need it.
-        .concurrency_support(false)
+        .concurrency_support(kind == EngineKind::Concurrent)
+        .wasm_component_model_async(kind == EngineKind::Concurrent)
         .cranelift_opt_level(OptLevel::Speed)
         // A trap's backtrace is text that no caller may see, and it costs more
         // than the call.
         .wasm_backtrace_max_frames(None)
-        .cache(Some(Cache::new(cache)?));
-    Ok(config)
+        .cache(Some(cache));
+    config
 }
 
-fn pooled(cache_dir: &Path, slots: u32, pagemap_scan: bool) -> wasmtime::Result<Engine> {
+fn pooled(cache: Cache, slots: u32, pagemap_scan: bool) -> wasmtime::Result<Engine> {
     let resident = if pagemap_scan { RESIDENT_BYTES } else { 0 };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
@@ -243,7 +278,7 @@ fn pooled(cache_dir: &Path, slots: u32, pagemap_scan: bool) -> wasmtime::Result<
         .linear_memory_keep_resident(resident)
         .table_keep_resident(resident)
         .pagemap_scan(if pagemap_scan { Enabled::Yes } else { Enabled::No });
-    let mut config = base_config(cache_dir)?;
+    let mut config = base_config(cache, EngineKind::Plain);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)
 }
