@@ -321,3 +321,37 @@ fn own_folder(dir: &Path) -> Result<PathBuf, SandboxError> {
     }
     dir.canonicalize().map_err(failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+
+    use wasmtime::component::Component;
+
+    use super::*;
+
+    fn compatibility(engine: &Engine) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        hasher.finish()
+    }
+
+    #[test]
+    fn a_pooled_engine_finds_what_the_compilers_engine_has_made() {
+        let dir = std::env::temp_dir().join(format!("bulkhead-engine-{}", std::process::id()));
+        let cache = cache(&dir).unwrap();
+        let compilers = Engine::new(&base_config(cache.clone(), EngineKind::Plain)).unwrap();
+        let servers = pooled(cache.clone(), 16, false).unwrap();
+        let other = Engine::new(&base_config(cache.clone(), EngineKind::Concurrent)).unwrap();
+        assert_eq!(compatibility(&compilers), compatibility(&servers));
+        assert_ne!(compatibility(&compilers), compatibility(&other));
+
+        let empty = b"\0asm\x0d\0\x01\0";
+        let counts = || (cache.cache_misses(), cache.cache_hits());
+        for (engine, expected) in [(&compilers, (1, 0)), (&servers, (1, 1)), (&other, (2, 1))] {
+            Component::from_binary(engine, empty).unwrap();
+            assert_eq!(counts(), expected);
+        }
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+}
