@@ -62,7 +62,7 @@ async fn refused(limits: &str, why: &str) {
     echoes(&alice).await;
     let told = host.log.line("bomb was not loaded").await;
     assert!(told.contains(why), "{told}");
-    assert_eq!(host.compilers(), []);
+    assert_eq!(host.compilers(), [] as [u32; 0]);
     echoes(&alice).await;
     assert_eq!(alice.tool_names().await, ["echo"]);
 
