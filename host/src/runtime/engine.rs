@@ -255,8 +255,11 @@ pub(super) fn base_config(cache: Cache, kind: EngineKind) -> Config {
         .wasm_component_model_async(kind == EngineKind::Concurrent)
         .cranelift_opt_level(OptLevel::Speed)
         // A trap's backtrace is text that no caller may see, and it costs more
-        // than the call.
+        // than the call. What only backtraces and debuggers read is left out: a
+        // seventh of the code, and the registration of each component's frames.
         .wasm_backtrace_max_frames(None)
+        .native_unwind_info(false)
+        .generate_address_map(false)
         .cache(Some(cache));
     config
 }

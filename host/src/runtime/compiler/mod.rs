@@ -119,7 +119,8 @@ impl Compiler {
         match tokio::time::timeout(self.limits.timeout, running).await {
             Ok(ended) => ended,
             Err(_) => {
-                child.kill().await?;
+                // It may have ended in this moment.
+                let _ = child.kill().await;
                 Ok(Ending::TooLate)
             }
         }
