@@ -55,9 +55,10 @@ impl std::error::Error for BootError {}
 pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
     own_state_dir(&config.state.dir)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let sandbox = Sandbox::new(&config.state.dir.join(CACHE), Arc::clone(&clock), config.compiler)
+    let cache = config.state.dir.join(CACHE);
+    let sandbox = Sandbox::new(&cache, Arc::clone(&clock), &config.sandbox, config.compiler)
         .map_err(BootError::Sandbox)?;
-    tracing::info!("{}", sandbox.machine());
+    tracing::info!("{}", sandbox.room());
     let keys = KeyFile::load(&config.auth.keys).map_err(BootError::Keys)?;
     let metrics = Arc::new(Metrics::new());
     let audit = AuditLog::open_file(
@@ -72,10 +73,11 @@ pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
         dir: config.plugins.dir.clone(),
         per_call: config.per_call,
         per_plugin: config.per_plugin,
+        ceilings: config.ceilings,
     };
     Ok(Arc::new(Host {
         identities: ArcSwap::from_pointee(Identities::new(config, &keys)),
-        limits: Limits::new(Arc::clone(&clock)),
+        limits: Limits::new(Arc::clone(&clock), config.sandbox.calls),
         plugins: Arc::new(Plugins::new(plugins, Arc::new(sandbox))),
         audit,
         metrics,

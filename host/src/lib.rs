@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod error;
 pub mod json;
+pub mod machine;
 pub mod names;
 
 pub mod catalog;

@@ -43,9 +43,6 @@ use crate::{policy, validation};
 /// The longest line of a guest's log or progress that is passed on, in characters.
 const MAX_LINE_CHARS: usize = 500;
 
-/// The most lines of what a guest printed that go to the log: a panic and what led to it.
-const MAX_PRINTED_LINES: usize = 20;
-
 /// How many refusals of strangers are recorded: ten a second, a hundred at once.
 const STRANGERS: RateLimit = RateLimit {
     rate: Rate { cells: NonZeroU32::new(10).unwrap(), per: Duration::from_secs(1) },
@@ -170,6 +167,7 @@ async fn call(host: &Arc<Host>, principal: Principal, call: ToolCall, told: Told
         Ok(open) => open,
         Err(refused) => return Called::refused(refused),
     };
+    let shows_spending = principal.sees_spending();
     let (ending, cancel) = (host.end_calls.clone(), told.cancel.clone());
     let shared = Arc::clone(host);
     let task = host.calls.spawn(cancelled_by(ending, cancel, async move {
@@ -178,7 +176,7 @@ async fn call(host: &Arc<Host>, principal: Principal, call: ToolCall, told: Told
         // A panic in a step is this call's end and nobody else's.
         let result = AssertUnwindSafe(life).catch_unwind().await;
         let result = result.unwrap_or_else(|_| Err(Error::internal("a step of the call panicked")));
-        close_record(open, result).await
+        close_record(open, result, shows_spending).await
     }));
     // Panics are caught above; what is left is a runtime that shuts down.
     task.await.unwrap_or_else(|error| Called::refused(Error::internal(error)))
@@ -302,11 +300,19 @@ fn listener(
                 }
             }
         }
-        GuestEvent::Printed(text) => {
-            let lines = text.lines().filter(|line| !line.trim().is_empty());
-            for line in lines.take(MAX_PRINTED_LINES) {
+        GuestEvent::Printed { text, lines } => {
+            let mut printed = text.lines().filter(|line| !line.trim().is_empty());
+            for line in printed.by_ref().take(lines as usize) {
                 let line = clean_line(line, MAX_LINE_CHARS);
                 tracing::info!(target: "bulkhead::plugin", request_id = %id, "printed: {line}");
+            }
+            let dropped = printed.count();
+            if dropped > 0 {
+                tracing::info!(
+                    target: "bulkhead::plugin",
+                    request_id = %id,
+                    "{dropped} more printed lines were dropped (`per_call.log_lines`)"
+                );
             }
         }
     })
@@ -329,13 +335,18 @@ fn open_record(
 }
 
 /// Writes how a call ended, and gives what its client is answered.
-async fn close_record(mut open: OpenRecord, result: Result<CleanOutput, Error>) -> Called {
+async fn close_record(
+    mut open: OpenRecord,
+    result: Result<CleanOutput, Error>,
+    shows_spending: bool,
+) -> Called {
     let record = &mut open.record;
     record.output = result.as_ref().ok().map(|output| ByteCount(output.bytes() as u64));
     log_ending(record.request_id, &result);
-    let (tool, cost, queued) = (record.tool.clone(), record.cost, record.queued);
+    let (tool, cost, queued, input) =
+        (record.tool.clone(), record.cost, record.queued, record.input());
     open.close(result.as_ref().err().map_or(Ending::Ok, Ending::from)).await;
-    Called { tool, cost, queued, result }
+    Called { tool, cost, queued, input, shows_spending, result }
 }
 
 /// Records that somebody was turned away before the request could be read, and

@@ -77,7 +77,7 @@ fn not_accepted(why: impl std::fmt::Display) -> Error {
 mod tests {
     use super::*;
     use crate::auth::KeyFile;
-    use crate::config::{Config, PerAgent};
+    use crate::config::{Ceilings, Config, PerAgent};
     use crate::limits::Metered;
     use crate::names::Scope;
 
@@ -162,7 +162,7 @@ mod tests {
             meter.rate
         };
         assert_eq!(rate("good").rate.to_string(), "5/s");
-        assert_eq!(Some(rate("visitor")), PerAgent::over_all_tools().rate);
+        assert_eq!(Some(rate("visitor")), PerAgent::over_all_tools(&Ceilings::none()).rate);
     }
 
     #[test]

@@ -180,7 +180,7 @@ mod tests {
         let local = Presented::Local(agent.parse().unwrap());
         let head = Head::without_headers(Channel::Local, local, None);
         let principal = authenticate(&identities, &head, jiff::Timestamp::UNIX_EPOCH).unwrap();
-        Limits::new(Arc::new(FakeClock::new())).charge(principal).unwrap()
+        Limits::new(Arc::new(FakeClock::new()), 1_000).charge(principal).unwrap()
     }
 
     fn tool(name: &str, requires: &[&str], on_denied: OnDenied) -> Tool {
@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_call_that_the_agents_own_rate_refuses_spends_nothing_shared() {
-        let limits = Limits::new(Arc::new(FakeClock::new()));
+        let limits = Limits::new(Arc::new(FakeClock::new()), 1_000);
         let catalog = limited();
         let call = |agent: &str| {
             let permit = authorize(principal(agent, "['*']"), &catalog, "get").unwrap();

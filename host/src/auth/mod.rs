@@ -26,7 +26,7 @@
 //! # use bulkhead::transport::{Channel, Head, Presented};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let catalog = Catalog::default();
-//! # let limits = Limits::new(Arc::new(SystemClock));
+//! # let limits = Limits::new(Arc::new(SystemClock), 1_000);
 //! # let identities = Identities::new(&Config::load(None, [])?, &KeyFile::default());
 //! # let head = Head::without_headers(Channel::Local, Presented::Local("me".parse()?), None);
 //! let Ok(principal) = authenticate(&identities, &head, SystemClock.utc()) else { return Ok(()) };
@@ -46,7 +46,7 @@
 //! # use bulkhead::transport::{Channel, Head, Presented};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let catalog = Catalog::default();
-//! # let limits = Limits::new(Arc::new(SystemClock));
+//! # let limits = Limits::new(Arc::new(SystemClock), 1_000);
 //! # let identities = Identities::new(&Config::load(None, [])?, &KeyFile::default());
 //! # let head = Head::without_headers(Channel::Local, Presented::Local("me".parse()?), None);
 //! let Ok(principal) = authenticate(&identities, &head, SystemClock.utc()) else { return Ok(()) };

@@ -1,7 +1,7 @@
 //! Who asks: the evidence that [`super::authenticate`] gives.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::config::PerAgent;
 use crate::limits::{Meter, MeterKey, Metered};
@@ -11,8 +11,12 @@ use crate::names::{AgentName, KeyId, Scope, Subject};
 ///
 /// Its one constructor is private to `auth`, so whoever holds one knows that
 /// [`super::authenticate`] said yes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Principal(Arc<Identity>);
+
+/// What a credential needs to be told what its calls spent. No plugin may be named
+/// `bulkhead`, so that no tool's scope is this one.
+static SEES_SPENDING: LazyLock<Option<Scope>> = LazyLock::new(|| "bulkhead:spent".parse().ok());
 
 /// What a credential stands for. Shared by all requests that present it.
 #[derive(Debug)]
@@ -71,6 +75,12 @@ impl Principal {
     /// What its agent may do over all tools.
     pub(super) fn per_agent(&self) -> &PerAgent {
         &self.0.per_agent
+    }
+
+    /// Whether it may be told what its calls spent: whoever has the scope
+    /// `bulkhead:spent`.
+    pub fn sees_spending(&self) -> bool {
+        SEES_SPENDING.as_ref().is_some_and(|wanted| covers(&self.0.scopes, wanted))
     }
 
     /// Those of `wanted` that none of its scopes covers.

@@ -99,7 +99,8 @@ impl Call {
     fn print(&self, called: &Called, result: &RawValue) {
         let spent = called.cost.unwrap_or_default();
         if self.json {
-            println!("{{\"result\":{result},\"spent\":{}}}", spent_json(called));
+            // What scripts read; the keys are a promise.
+            println!("{}", json!({ "result": result, "spent": called.spending() }));
             return;
         }
         match &called.result {
@@ -115,17 +116,6 @@ impl Call {
             spent.run.as_secs_f64() * 1_000.0
         );
     }
-}
-
-/// What scripts read; the keys are a promise.
-fn spent_json(called: &Called) -> serde_json::Value {
-    let spent = called.cost.unwrap_or_default();
-    json!({
-        "fuel": spent.fuel,
-        "peak_memory_bytes": spent.peak_memory,
-        "run_ms": spent.run.as_secs_f64() * 1_000.0,
-        "queue_ms": called.queued.unwrap_or_default().as_secs_f64() * 1_000.0,
-    })
 }
 
 async fn printing_progress(

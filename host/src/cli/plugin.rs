@@ -10,7 +10,7 @@ use super::failure::{self, Failure};
 use super::progress::Progress;
 use super::shared;
 use crate::clock::SystemClock;
-use crate::config::{self, Manifest, PerCall};
+use crate::config::{self, Manifest, PerCall, Totals};
 use crate::runtime::{ComponentKind, Inspection, Sandbox, Source};
 use crate::sanitize::{clean_line, clean_text};
 
@@ -84,10 +84,12 @@ fn tools(source: &Source) -> Result<(), Failure> {
     }
     let listed = shared::run(async {
         let cache = std::env::temp_dir().join(format!("bulkhead-{}", std::process::id()));
-        let sandbox = Sandbox::new(&cache, Arc::new(SystemClock), config::Compiler::default())
+        let quota = PerCall::default();
+        let totals = Totals { calls: 1, memory: quota.memory };
+        let limits = config::Compiler::default();
+        let sandbox = Sandbox::new(&cache, Arc::new(SystemClock), &totals, limits)
             .map_err(|error| Failure::new(failure::UNAVAILABLE, error))?;
         let sandbox = Arc::new(sandbox);
-        let quota = PerCall::default();
         // What this compiled is of no further use.
         let _removed = RemovedAtEnd(cache);
         let progress = Progress::begin("loading it");

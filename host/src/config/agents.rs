@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::ceiling::Ceilings;
 use super::document::Node;
 use super::problems::{shown, suggestion};
 use super::quota::{PerAgent, PerAgentPatch};
@@ -24,9 +25,13 @@ type Roles = BTreeMap<RoleName, Vec<Scope>>;
 
 /// Reads the roles and the agents; `defaults` is what each agent may do unless its
 /// entry says otherwise.
-pub(super) fn read(root: &mut Section<'_>, defaults: PerAgent) -> BTreeMap<AgentName, Agent> {
+pub(super) fn read(
+    root: &mut Section<'_>,
+    defaults: PerAgent,
+    ceilings: &Ceilings,
+) -> BTreeMap<AgentName, Agent> {
     let roles: Roles = root.tables("roles", scopes);
-    root.tables("agents", |section| Agent::read(section, &roles, defaults))
+    root.tables("agents", |section| Agent::read(section, &roles, defaults, ceilings))
 }
 
 fn scopes(section: &mut Section<'_>) -> Vec<Scope> {
@@ -34,13 +39,20 @@ fn scopes(section: &mut Section<'_>) -> Vec<Scope> {
 }
 
 impl Agent {
-    fn read(section: &mut Section<'_>, roles: &Roles, defaults: PerAgent) -> Self {
+    fn read(
+        section: &mut Section<'_>,
+        roles: &Roles,
+        defaults: PerAgent,
+        ceilings: &Ceilings,
+    ) -> Self {
         let mut all: BTreeSet<Scope> = scopes(section).into_iter().collect();
         let of_roles = section.list("roles", |node| role(node, roles)).unwrap_or_default();
         all.extend(of_roles.into_iter().flatten().cloned());
         Self {
             scopes: all.into_iter().collect(),
-            per_agent: section.table("per_agent", PerAgentPatch::read).over(defaults),
+            per_agent: section
+                .table("per_agent", |section| PerAgentPatch::read(section, ceilings))
+                .over(defaults),
         }
     }
 }

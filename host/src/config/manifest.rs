@@ -65,7 +65,7 @@ impl Manifest {
         let version = root.required("version", version);
         let description = root.get("description", |node| line(node, 1_024));
         let wants = root.table("wants", Wants::read);
-        let suggests = root.table("suggests", PerCallPatch::read);
+        let suggests = root.table("suggests", PerCallPatch::read_freely);
         Some(Self { name: name?, version: version?, description, wants, suggests })
     }
 }

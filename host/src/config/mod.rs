@@ -8,6 +8,7 @@
 
 mod address;
 mod agents;
+mod ceiling;
 mod document;
 mod manifest;
 mod overrides;
@@ -23,16 +24,19 @@ use std::io::{self, Read};
 use std::path::Path;
 
 pub use agents::Agent;
+pub use ceiling::{Ceiling, Ceilings};
 pub use manifest::{Manifest, Wants};
 pub use problems::{Position, Problem, Problems, nearest};
 pub use quota::{
     PerAgent, PerAgentPatch, PerCall, PerCallPatch, PerPlugin, PerPluginPatch, RateLimit,
 };
 pub use server::{
-    Admin, Audit, Auth, Compiler, Health, OnFailure, Plugins, Server, State, Telemetry, Trust,
+    Admin, Audit, Auth, Compiler, Health, OnFailure, Plugins, Server, State, Telemetry, Totals,
+    Trust,
 };
 pub use sidecar::{OnDenied, Sidecar, ToolRules};
 
+use crate::machine::Machine;
 use crate::names::{AgentName, ByteCount};
 use document::Place;
 use problems::Sink;
@@ -57,6 +61,10 @@ pub struct Config {
     pub auth: Auth,
     /// Who may call what.
     pub agents: BTreeMap<AgentName, Agent>,
+    /// What all calls together may use.
+    pub sandbox: Totals,
+    /// The most that any quota may be set to.
+    pub ceilings: Ceilings,
     /// What one call may spend, unless a sidecar says otherwise.
     pub per_call: PerCall,
     /// What all calls of one plugin may spend, unless a sidecar says otherwise.
@@ -122,18 +130,27 @@ impl Config {
 
     fn read(root: &mut Section<'_>, base: &Path, state_folder: &str) -> Self {
         let state = root.table("state", |section| State::read(section, base, state_folder));
-        let per_agent =
-            root.table("per_agent", PerAgentPatch::read).over(PerAgent::over_all_tools());
+        let server = root.table("server", Server::read);
+        let sandbox = root.table("sandbox", |section| Totals::read(section, &Machine::look()));
+        let ceilings = root.table("ceiling", |section| Ceilings::read(section, &server, &sandbox));
+        let per_call = root.table("per_call", |section| PerCallPatch::read(section, &ceilings));
+        let per_plugin =
+            root.table("per_plugin", |section| PerPluginPatch::read(section, &ceilings));
+        let per_agent = root
+            .table("per_agent", |section| PerAgentPatch::read(section, &ceilings))
+            .over(PerAgent::over_all_tools(&ceilings));
         Self {
-            server: root.table("server", Server::read),
+            server,
             health: root.table("health", Health::read),
             admin: root.table("admin", |section| Admin::read(section, &state)),
             plugins: root.table("plugins", |section| Plugins::read(section, base)),
             compiler: root.table("compiler", Compiler::read),
             auth: root.table("auth", |section| Auth::read(section, &state)),
-            agents: agents::read(root, per_agent),
-            per_call: root.table("per_call", PerCallPatch::read).over(PerCall::default()),
-            per_plugin: root.table("per_plugin", PerPluginPatch::read).over(PerPlugin::default()),
+            agents: agents::read(root, per_agent, &ceilings),
+            sandbox,
+            per_call: per_call.over(ceilings.default_per_call()),
+            per_plugin: per_plugin.over(ceilings.default_per_plugin()),
+            ceilings,
             per_agent,
             audit: root.table("audit", |section| Audit::read(section, &state)),
             telemetry: root.table("telemetry", Telemetry::read),
@@ -196,6 +213,7 @@ mod tests {
         assert_eq!(config.plugins.dir, Path::new("plugins"));
         assert_eq!(config.compiler, Compiler::default());
         assert_eq!(config.per_call, PerCall::default());
+        assert_eq!(config.sandbox.memory, ByteCount(Machine::look().memory.0 / 2));
         assert_eq!(config.per_plugin, PerPlugin::default());
         assert_eq!(config.per_agent, PerAgent { rate: limit(600, 60, 60), concurrency: Some(32) });
         assert_eq!(config.telemetry.log, LevelFilter::INFO);
@@ -230,6 +248,13 @@ mod tests {
             timeout = "1h"
             [auth]
             keys = "secret/keys.toml"
+            [sandbox]
+            calls = 16
+            memory = "2MiB"
+            [ceiling.per_call]
+            fuel = "1M"
+            [ceiling.per_plugin]
+            queue = 3
             [per_call]
             fuel = 2_000
             memory = "128KiB"
@@ -237,6 +262,7 @@ mod tests {
             max_input = "64B"
             max_output = 128
             host_calls = 0
+            log_lines = 0
             [per_plugin]
             concurrency = 1
             queue = 0
@@ -281,6 +307,11 @@ mod tests {
             }
         );
         assert_eq!(config.auth.keys, Path::new("/etc/bulkhead/state/secret/keys.toml"));
+        assert_eq!(config.sandbox, Totals { calls: 16, memory: ByteCount(2 << 20) });
+        let fuel = Ceiling { most: Fuel(1_000_000), set_by: "ceiling.per_call.fuel" };
+        assert_eq!(config.ceilings.fuel, fuel);
+        let queue = Ceiling { most: 3, set_by: "ceiling.per_plugin.queue" };
+        assert_eq!(config.ceilings.queue, queue);
         assert_eq!(
             config.per_call,
             PerCall {
@@ -290,6 +321,7 @@ mod tests {
                 max_input: ByteCount(64),
                 max_output: ByteCount(128),
                 host_calls: 0,
+                log_lines: 0,
             }
         );
         assert_eq!(
@@ -305,6 +337,76 @@ mod tests {
         assert_eq!(config.audit.path, Path::new("/etc/bulkhead/state/log/audit.jsonl"));
         assert_eq!(config.audit.on_failure, OnFailure::Continue);
         assert_eq!(config.telemetry.log, LevelFilter::DEBUG);
+    }
+
+    /// Every quota, one above its ceiling and at it.
+    #[test]
+    fn no_quota_is_above_its_ceiling() {
+        let ceilings = r#"
+            [sandbox]
+            calls = 20
+            memory = "32MiB"
+            [ceiling.per_call]
+            fuel = "2M"
+            deadline = "3s"
+            max_output = "2KiB"
+            host_calls = 5
+            log_lines = 6
+            [ceiling.per_plugin]
+            queue = 7
+            queue_timeout = "8s"
+        "#;
+        let defaults = parse(ceilings, &[]).unwrap();
+        assert_eq!(defaults.per_call.fuel, Fuel(2_000_000), "defaults give way");
+        assert_eq!(defaults.per_call.memory, ByteCount(32 << 20));
+        assert_eq!(defaults.per_plugin.queue, 7);
+        assert_eq!(defaults.per_agent.concurrency, Some(20));
+        for (key, most, above, set_by) in [
+            ("per_call.fuel", "2M", "2_000_001", "ceiling.per_call.fuel"),
+            ("per_call.memory", "32MiB", "33_554_433", "sandbox.memory"),
+            ("per_call.deadline", "3000ms", "3001ms", "ceiling.per_call.deadline"),
+            ("per_call.max_input", "1MiB", "1_048_577", "server.max_body"),
+            ("per_call.max_output", "2KiB", "2_049", "ceiling.per_call.max_output"),
+            ("per_call.host_calls", "5", "6", "ceiling.per_call.host_calls"),
+            ("per_call.log_lines", "6", "7", "ceiling.per_call.log_lines"),
+            ("per_plugin.concurrency", "20", "21", "sandbox.calls"),
+            ("per_plugin.queue", "7", "8", "ceiling.per_plugin.queue"),
+            ("per_plugin.queue_timeout", "8000ms", "8001ms", "ceiling.per_plugin.queue_timeout"),
+            ("per_agent.concurrency", "20", "21", "sandbox.calls"),
+        ] {
+            let set = |value: &str| {
+                let number = value.bytes().all(|b| b.is_ascii_digit() || b == b'_');
+                let quote = if number { "" } else { "'" };
+                format!("{key} = {quote}{value}{quote}\n")
+            };
+            let why = format!("is above the server's ceiling of {most} (`{set_by}`)");
+            let at = format!("{}{ceilings}", set(most));
+            let over = format!("{}{ceilings}", set(above));
+            assert!(parse(&at, &[]).is_ok(), "{at}");
+            let listed = problems(&over, &[]);
+            assert!(listed.ends_with(&format!("`{key}`: {why}")), "{listed}");
+
+            let all = parse(ceilings, &[]).unwrap().ceilings;
+            assert!(Sidecar::parse("s", &set(most), &all).is_ok(), "{key}");
+            for scope in ["", "tools.x."] {
+                let over = format!("{scope}{}", set(above));
+                let listed = Sidecar::parse("s", &over, &all).unwrap_err().to_string();
+                assert!(listed.ends_with(&format!("`{scope}{key}`: {why}")), "{listed}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_machine_bounds_how_many_calls_there_is_room_for() {
+        let most = Machine::look().most_calls();
+        assert!(parse(&format!("sandbox.calls = {most}"), &[]).is_ok());
+        assert_eq!(parse("", &[]).unwrap().sandbox.calls, most);
+        if most < crate::machine::MAX_CALLS {
+            let listed = problems(&format!("sandbox.calls = {}", most + 1), &[]);
+            assert!(listed.contains(&format!("room for {most} calls at once")), "{listed}");
+        }
+        let listed = problems("sandbox.calls = 10_001", &[]);
+        assert!(listed.contains("`sandbox.calls`: must be 1 to 10000"), "{listed}");
     }
 
     #[test]
@@ -583,7 +685,7 @@ mod tests {
         ) {
             let text = pieces.concat();
             let _ = parse(&text, &[("BULKHEAD__SERVER", &text), ("BULKHEAD__AGENTS__A", &text)]);
-            let _ = Sidecar::parse("s", &text);
+            let _ = Sidecar::parse("s", &text, &Ceilings::none());
             let _ = Manifest::parse("m", &text);
         }
     }

@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::ceiling::Ceilings;
 use super::walk::{Section, byte_count, count, duration, fuel, rate};
 use crate::names::{ByteCount, Fuel, Rate};
 
@@ -31,6 +32,10 @@ pub struct PerCall {
     /// Calls of capabilities (log, progress), not of inert WASI. `0` to
     /// `1_000_000`; default `1_000`.
     pub host_calls: u32,
+    /// Lines for the operator's log: those that it logs, a further one of which ends
+    /// the call, and those that it prints, further ones of which are dropped. `0` to
+    /// `10_000`; default `100`.
+    pub log_lines: u32,
 }
 
 impl Default for PerCall {
@@ -42,6 +47,7 @@ impl Default for PerCall {
             max_input: ByteCount(256 << 10),
             max_output: ByteCount(256 << 10),
             host_calls: 1_000,
+            log_lines: 100,
         }
     }
 }
@@ -61,6 +67,8 @@ pub struct PerCallPatch {
     pub max_output: Option<ByteCount>,
     /// See [`PerCall::host_calls`].
     pub host_calls: Option<u32>,
+    /// See [`PerCall::log_lines`].
+    pub log_lines: Option<u32>,
 }
 
 const FUEL: RangeInclusive<Fuel> = Fuel(1_000)..=Fuel(1_000_000_000_000);
@@ -69,18 +77,20 @@ const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::
 /// The upper end is that of `server.max_body`: no more ever arrives.
 const TEXT: RangeInclusive<ByteCount> = ByteCount(64)..=ByteCount(64 << 20);
 const HOST_CALLS: RangeInclusive<u32> = 0..=1_000_000;
+const LOG_LINES: RangeInclusive<u32> = 0..=10_000;
 
 impl PerCallPatch {
     /// What was written, key by key, as it is written.
     pub fn written(&self) -> Vec<(&'static str, String)> {
-        let Self { fuel, memory, deadline, max_input, max_output, host_calls } = self;
+        let Self { fuel, memory, deadline, max_input, max_output, host_calls, log_lines } = self;
         [
             ("fuel", fuel.map(|fuel| fuel.to_string())),
             ("memory", memory.map(|memory| memory.to_string())),
-            ("deadline", deadline.map(|deadline| format!("{}ms", deadline.as_millis()))),
+            ("deadline", deadline.as_ref().map(millis)),
             ("max_input", max_input.map(|input| input.to_string())),
             ("max_output", max_output.map(|output| output.to_string())),
             ("host_calls", host_calls.map(|calls| calls.to_string())),
+            ("log_lines", log_lines.map(|lines| lines.to_string())),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value?)))
@@ -97,10 +107,26 @@ impl PerCallPatch {
             max_input: self.max_input.unwrap_or(base.max_input),
             max_output: self.max_output.unwrap_or(base.max_output),
             host_calls: self.host_calls.unwrap_or(base.host_calls),
+            log_lines: self.log_lines.unwrap_or(base.log_lines),
         }
     }
 
-    pub(super) fn read(section: &mut Section<'_>) -> Self {
+    /// Reads what was written, none of it above its ceiling.
+    pub(super) fn read(section: &mut Section<'_>, ceilings: &Ceilings) -> Self {
+        let read = Self::read_freely(section);
+        let Self { fuel, memory, deadline, max_input, max_output, host_calls, log_lines } = read;
+        ceilings.fuel.check(section, "fuel", fuel, Fuel::to_string);
+        ceilings.memory.check(section, "memory", memory, ByteCount::to_string);
+        ceilings.deadline.check(section, "deadline", deadline, millis);
+        ceilings.max_input.check(section, "max_input", max_input, ByteCount::to_string);
+        ceilings.max_output.check(section, "max_output", max_output, ByteCount::to_string);
+        ceilings.host_calls.check(section, "host_calls", host_calls, u32::to_string);
+        ceilings.log_lines.check(section, "log_lines", log_lines, u32::to_string);
+        read
+    }
+
+    /// Reads what was written, whatever the server's ceilings are.
+    pub(super) fn read_freely(section: &mut Section<'_>) -> Self {
         section.unserved("http_requests");
         section.unserved("http_bytes");
         Self {
@@ -110,8 +136,13 @@ impl PerCallPatch {
             max_input: section.get("max_input", byte_count(TEXT)),
             max_output: section.get("max_output", byte_count(TEXT)),
             host_calls: section.get("host_calls", count(HOST_CALLS)),
+            log_lines: section.get("log_lines", count(LOG_LINES)),
         }
     }
+}
+
+fn millis(time: &Duration) -> String {
+    format!("{}ms", time.as_millis())
 }
 
 /// A rate and how much of it may be used at once.
@@ -196,12 +227,22 @@ impl PerPluginPatch {
         }
     }
 
-    pub(super) fn read(section: &mut Section<'_>) -> Self {
+    /// Reads what was written, none of it above its ceiling.
+    pub(super) fn read(section: &mut Section<'_>, ceilings: &Ceilings) -> Self {
+        let read = Self { rate: rate_limit(section), ..Self::read_freely(section) };
+        ceilings.concurrency.check(section, "concurrency", read.concurrency, u32::to_string);
+        ceilings.queue.check(section, "queue", read.queue, u32::to_string);
+        ceilings.queue_timeout.check(section, "queue_timeout", read.queue_timeout, millis);
+        read
+    }
+
+    /// Reads what was written, whatever the server's ceilings are; a rate has none.
+    pub(super) fn read_freely(section: &mut Section<'_>) -> Self {
         Self {
             concurrency: section.get("concurrency", count(CONCURRENCY)),
             queue: section.get("queue", count(QUEUE)),
             queue_timeout: section.get("queue_timeout", duration(QUEUE_TIMEOUT)),
-            rate: rate_limit(section),
+            rate: None,
         }
     }
 }
@@ -218,11 +259,15 @@ pub struct PerAgent {
 
 impl PerAgent {
     /// What holds for each agent over all tools unless the configuration says
-    /// otherwise: `600/min` with a burst of 60, and 32 calls at once.
-    pub fn over_all_tools() -> Self {
+    /// otherwise: `600/min` with a burst of 60, and 32 calls at once, or as many as
+    /// there is room for.
+    pub fn over_all_tools(ceilings: &Ceilings) -> Self {
         let rate =
             Rate { cells: const { NonZeroU32::new(600).unwrap() }, per: Duration::from_secs(60) };
-        Self { rate: Some(RateLimit::new(rate)), concurrency: Some(32) }
+        Self {
+            rate: Some(RateLimit::new(rate)),
+            concurrency: Some(ceilings.concurrency.most.min(32)),
+        }
     }
 }
 
@@ -245,12 +290,12 @@ impl PerAgentPatch {
         }
     }
 
-    pub(super) fn read(section: &mut Section<'_>) -> Self {
+    /// Reads what was written, none of it above its ceiling.
+    pub(super) fn read(section: &mut Section<'_>, ceilings: &Ceilings) -> Self {
         section.unserved("fuel");
-        Self {
-            rate: rate_limit(section),
-            concurrency: section.get("concurrency", count(CONCURRENCY)),
-        }
+        let concurrency = section.get("concurrency", count(CONCURRENCY));
+        ceilings.concurrency.check(section, "concurrency", concurrency, u32::to_string);
+        Self { rate: rate_limit(section), concurrency }
     }
 }
 
@@ -272,6 +317,7 @@ mod tests {
             max_input: Some(ByteCount(4)),
             max_output: Some(ByteCount(5)),
             host_calls: Some(6),
+            log_lines: Some(7),
         };
         let patched = PerCall {
             fuel: Fuel(1),
@@ -280,6 +326,7 @@ mod tests {
             max_input: ByteCount(4),
             max_output: ByteCount(5),
             host_calls: 6,
+            log_lines: 7,
         };
         assert_eq!(patch.over(PerCall::default()), patched);
         assert_eq!(PerCallPatch { fuel: None, ..patch }.over(patched), patched);
@@ -289,7 +336,7 @@ mod tests {
         let patch = PerPluginPatch { rate: limit("1/s"), queue: Some(0), ..Default::default() };
         assert_eq!(patch.over(base), PerPlugin { rate: limit("1/s"), queue: 0, ..base });
 
-        let base = PerAgent::over_all_tools();
+        let base = PerAgent::over_all_tools(&Ceilings::none());
         assert_eq!(PerAgentPatch::default().over(base), base);
         let patch = PerAgentPatch { concurrency: Some(1), ..Default::default() };
         assert_eq!(patch.over(base), PerAgent { concurrency: Some(1), ..base });

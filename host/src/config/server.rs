@@ -11,6 +11,7 @@ use tracing::level_filters::LevelFilter;
 use super::address::{host, origin, public_url, socket_address};
 use super::document::Node;
 use super::walk::{Section, Wrong, byte_count, choice, count, duration, path};
+use crate::machine::{MAX_CALLS, Machine};
 use crate::names::ByteCount;
 
 /// `[server]`: the public listener.
@@ -92,6 +93,17 @@ pub struct Compiler {
     pub timeout: Duration,
 }
 
+/// `[sandbox]`: what all calls together may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Calls in flight at once, running or waiting for a place. `1` to what the
+    /// machine has room for, at most `10_000`; by default all of that.
+    pub calls: u32,
+    /// The memories and tables of all running calls together. `1MiB` to `16TiB`; by
+    /// default half of what the machine, or the process's control group, has.
+    pub memory: ByteCount,
+}
+
 /// `[auth]`: how callers prove who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Auth {
@@ -132,6 +144,7 @@ const MAX_CONNECTIONS: RangeInclusive<u32> = 1..=1_000_000;
 const COMPILER_TIME: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
 /// Below the lower end, the compiler's own threads do not start.
 const COMPILER_MEMORY: RangeInclusive<ByteCount> = ByteCount(64 << 20)..=ByteCount(64 << 30);
+const TOTAL_MEMORY: RangeInclusive<ByteCount> = ByteCount(1 << 20)..=ByteCount(16 << 40);
 const SHUTDOWN_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(600);
 const DRAIN_TIMEOUT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3_600);
 
@@ -217,6 +230,23 @@ impl Compiler {
             memory: section.get("memory", byte_count(COMPILER_MEMORY)).unwrap_or(memory),
             timeout: section.get("timeout", duration(COMPILER_TIME)).unwrap_or(timeout),
         }
+    }
+}
+
+impl Totals {
+    /// Reads what was written; `machine` decides the rest.
+    pub(super) fn read(section: &mut Section<'_>, machine: &Machine) -> Self {
+        let most = machine.most_calls();
+        let half = ByteCount((machine.memory.0 / 2).max(TOTAL_MEMORY.start().0));
+        let calls = section.get("calls", count(1..=MAX_CALLS)).unwrap_or(most);
+        if calls > most {
+            let why = format!(
+                "this machine has room for {most} calls at once; raise `vm.max_map_count` ({} now) for more",
+                machine.max_mappings
+            );
+            section.refuse("calls", &why);
+        }
+        Self { calls, memory: section.get("memory", byte_count(TOTAL_MEMORY)).unwrap_or(half) }
     }
 }
 

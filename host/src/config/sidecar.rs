@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::ceiling::Ceilings;
 use super::document::{self, Node};
 use super::problems::{Problems, Sink};
 use super::quota::{PerAgentPatch, PerCallPatch, PerPluginPatch};
@@ -59,36 +60,39 @@ impl Sidecar {
     /// problem is.
     ///
     /// # Errors
-    /// Everything that is wrong with it. A grant is: this version serves none.
-    pub fn parse(file: &str, text: &str) -> Result<Self, Problems> {
+    /// Everything that is wrong with it, a quota above the server's ceiling included.
+    /// A grant is: this version serves none.
+    pub fn parse(file: &str, text: &str, ceilings: &Ceilings) -> Result<Self, Problems> {
         let mut sink = Sink::new(file, text);
         let table = document::parse(text, LONGEST, &mut sink);
-        let sidecar = walk::root(&table, &mut sink, Self::read);
+        let sidecar = walk::root(&table, &mut sink, |root| Self::read(root, ceilings));
         sink.finish(sidecar)
     }
 
-    fn read(root: &mut Section<'_>) -> Self {
+    fn read(root: &mut Section<'_>, ceilings: &Ceilings) -> Self {
         root.table("grant", |grant| {
             for capability in ["http", "files", "env", "secrets"] {
                 grant.unserved(capability);
             }
         });
         Self {
-            per_call: root.table("per_call", PerCallPatch::read),
-            per_plugin: root.table("per_plugin", PerPluginPatch::read),
-            per_agent: root.table("per_agent", PerAgentPatch::read),
+            per_call: root.table("per_call", |section| PerCallPatch::read(section, ceilings)),
+            per_plugin: root.table("per_plugin", |section| PerPluginPatch::read(section, ceilings)),
+            per_agent: root.table("per_agent", |section| PerAgentPatch::read(section, ceilings)),
             prefix: root.get("prefix", prefix),
-            tools: root.tables("tools", ToolRules::read),
+            tools: root.tables("tools", |section| ToolRules::read(section, ceilings)),
         }
     }
 }
 
 impl ToolRules {
-    fn read(section: &mut Section<'_>) -> Self {
+    fn read(section: &mut Section<'_>, ceilings: &Ceilings) -> Self {
         Self {
-            per_call: section.table("per_call", PerCallPatch::read),
-            per_plugin: section.optional_table("per_plugin", PerPluginPatch::read),
-            per_agent: section.optional_table("per_agent", PerAgentPatch::read),
+            per_call: section.table("per_call", |section| PerCallPatch::read(section, ceilings)),
+            per_plugin: section
+                .optional_table("per_plugin", |section| PerPluginPatch::read(section, ceilings)),
+            per_agent: section
+                .optional_table("per_agent", |section| PerAgentPatch::read(section, ceilings)),
             requires: requires(section),
             on_denied: section.get("on_denied", choice(ON_DENIED)).unwrap_or_default(),
         }
@@ -154,6 +158,7 @@ mod tests {
             [tools.get_record.per_call]
             fuel = "1M"
             "#,
+            &Ceilings::none(),
         )
         .unwrap();
         assert_eq!(sidecar.prefix.as_deref(), Some("crm_"));
@@ -175,7 +180,7 @@ mod tests {
 
     #[test]
     fn an_empty_sidecar_is_none() {
-        assert_eq!(Sidecar::parse("s", ""), Ok(Sidecar::default()));
+        assert_eq!(Sidecar::parse("s", "", &Ceilings::none()), Ok(Sidecar::default()));
     }
 
     #[test]
@@ -212,7 +217,11 @@ mod tests {
             ("[server]", "s:1:2: unknown key `server`"),
         ];
         for (text, expected) in cases {
-            assert_eq!(Sidecar::parse("s", text).unwrap_err().to_string(), expected, "{text}");
+            assert_eq!(
+                Sidecar::parse("s", text, &Ceilings::none()).unwrap_err().to_string(),
+                expected,
+                "{text}"
+            );
         }
     }
 }

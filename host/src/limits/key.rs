@@ -25,6 +25,7 @@ enum Names {
     AgentPlugin(AgentName, PluginName),
     AgentTool(AgentName, ToolName),
     Strangers,
+    All,
 }
 
 impl MeterKey {
@@ -56,6 +57,12 @@ impl MeterKey {
     /// Everybody without an accepted credential, together.
     pub fn strangers() -> Self {
         Self::new(Names::Strangers)
+    }
+
+    /// Everybody on everything.
+    pub fn all() -> Self {
+        static KEY: LazyLock<MeterKey> = LazyLock::new(|| MeterKey::new(Names::All));
+        KEY.clone()
     }
 
     /// Hashes once for the six times that a call looks a key up, and with a secret

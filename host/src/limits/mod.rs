@@ -38,7 +38,7 @@
 //! }
 //!
 //! # fn main() -> Result<(), bulkhead::error::Error> {
-//! let limits = Limits::new(Arc::new(SystemClock));
+//! let limits = Limits::new(Arc::new(SystemClock), 1_000);
 //! let charged: Charged<Anybody> = limits.charge(Anybody)?;
 //! let admitted: Admitted<Anybody> = limits.admit(charged.into_inner())?;
 //! # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -130,12 +130,29 @@ pub struct Limits {
     clock: Arc<dyn Clock>,
     rates: Rates,
     slots: Arc<Slots>,
+    calls: u32,
 }
 
+/// How long to wait when as many calls are in flight as may be: a few usual calls.
+const CALLS_RETRY: Duration = Duration::from_millis(100);
+
 impl Limits {
-    /// Limits of which nothing is used yet.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { rates: Rates::new(Arc::clone(&clock)), slots: Arc::default(), clock }
+    /// Limits of which nothing is used yet. At most `calls` values hold or await seats
+    /// at once, whatever seats they need.
+    pub fn new(clock: Arc<dyn Clock>, calls: u32) -> Self {
+        Self { rates: Rates::new(Arc::clone(&clock)), slots: Arc::default(), clock, calls }
+    }
+
+    /// The seat that every value needs, before any that it could wait for: what waits
+    /// is kept in memory too.
+    fn of_all(&self) -> Seat {
+        Seat {
+            limit: "sandbox.calls",
+            key: MeterKey::all(),
+            concurrency: self.calls,
+            queue: 0,
+            queue_timeout: CALLS_RETRY,
+        }
     }
 
     /// Takes one cell of each rate that binds `value` as it arrives.
@@ -166,7 +183,8 @@ impl Limits {
         value.meters().try_for_each(|meter| self.rates.spend(&meter))
     }
 
-    /// Takes every seat that `value` needs, or none.
+    /// Takes every seat that `value` needs, or none: first one of all that there are,
+    /// for which nobody waits.
     ///
     /// Seats are taken in the order in which `value` names them, and those taken
     /// are held while it waits for the next. All values must name the seats that
@@ -185,7 +203,8 @@ impl Limits {
     pub async fn acquire<T: Seated>(&self, value: T) -> Result<Slot<T>, Error> {
         // Collected, because an iterator over `value` could not be held across an await.
         let seats: Vec<Seat> = value.seats().collect();
-        let mut places = Vec::with_capacity(seats.len());
+        let mut places = Vec::with_capacity(seats.len() + 1);
+        places.push(self.slots.take(self.of_all())?);
         let mut queued = Duration::ZERO;
         for seat in seats {
             let mut place = self.slots.take(seat)?;

@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn an_agent_that_is_refused_costs_the_others_nothing() {
-        let limits = Limits::new(Arc::new(FakeClock::new()));
+        let limits = Limits::new(Arc::new(FakeClock::new()), 1_000);
         let own = |name| meter(agent(name), limit("1/d", 1));
         let shared = || meter(MeterKey::plugin(&"p".parse().unwrap()), limit("1/d", 2));
         assert!(limits.admit(Call([own("greedy"), shared()])).is_ok());

@@ -272,7 +272,7 @@ mod tests {
     }
 
     fn limits() -> Limits {
-        Limits::new(Arc::new(FakeClock::new()))
+        Limits::new(Arc::new(FakeClock::new()), 1_000)
     }
 
     fn is_empty(limits: &Limits) -> bool {
@@ -288,7 +288,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_waits_is_seated_in_order_and_knows_how_long_it_took() {
         let clock = Arc::new(FakeClock::new());
-        let limits = Limits::new(Arc::<FakeClock>::clone(&clock));
+        let limits = Limits::new(Arc::<FakeClock>::clone(&clock), 1_000);
         let one = [seat("t", 1, 2)];
         let first = seated(&mut start(&limits, &one));
         assert_eq!(first.queued(), Duration::ZERO);
@@ -376,6 +376,23 @@ mod tests {
         let limits = limits();
         assert_unavailable(&limits.acquire(Call(vec![seat("t", 0, 0)])).await.unwrap_err());
         assert_unavailable(&limits.acquire(Call(vec![seat("t", 0, 1)])).await.unwrap_err());
+        assert!(is_empty(&limits));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_that_hold_or_wait_are_bounded_together() {
+        let limits = Limits::new(Arc::new(FakeClock::new()), 2);
+        let (one, other) = (seat("one", 1, 9), seat("other", 9, 9));
+        let first = seated(&mut start(&limits, std::slice::from_ref(&one)));
+        let mut waiting = start(&limits, std::slice::from_ref(&one));
+        assert!(poll(&mut waiting).is_pending());
+        let refused = limits.acquire(Call(vec![other.clone()])).await.unwrap_err();
+        assert_eq!(refused.code(), &Code::Unavailable);
+        assert_eq!(refused.retry_hint(), Retry::After(MIN_RETRY));
+        assert_eq!(refused.details().unwrap()["limit"], "sandbox.calls");
+        drop(waiting);
+        drop(seated(&mut start(&limits, &[other])));
+        drop(first);
         assert!(is_empty(&limits));
     }
 

@@ -11,9 +11,9 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
-use super::load::{Defaults, Files, Loaded, load};
+use super::load::{Files, Loaded, load};
 use super::snapshot::Snapshot;
-use crate::config::{PerCall, PerPlugin};
+use crate::config::{Ceilings, PerCall, PerPlugin};
 use crate::names::{PluginName, ToolName};
 use crate::runtime::{LoadError, Sandbox};
 use crate::sanitize::clean_text;
@@ -33,6 +33,8 @@ pub struct PluginsConfig {
     pub per_call: PerCall,
     /// What a plugin may spend where its sidecar is silent.
     pub per_plugin: PerPlugin,
+    /// The most that a sidecar may set.
+    pub ceilings: Ceilings,
 }
 
 /// Something that a look at the folder found.
@@ -294,15 +296,13 @@ impl Plugins {
         files: Files,
         told: mpsc::UnboundedSender<Change>,
     ) -> impl Future<Output = (usize, Result<Loaded, LoadError>)> + Send + use<> {
-        let sandbox = Arc::clone(&self.sandbox);
-        let defaults =
-            Defaults { per_call: self.config.per_call, per_plugin: self.config.per_plugin };
+        let (sandbox, config) = (Arc::clone(&self.sandbox), self.config.clone());
         async move {
             let compiling = || {
                 // Nobody listens any more when loading was given up.
                 let _ = told.send(Change::Compiling { file: files.stem() });
             };
-            (at, load(&sandbox, &files, defaults, &compiling).await)
+            (at, load(&sandbox, &files, &config, &compiling).await)
         }
     }
 

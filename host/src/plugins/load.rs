@@ -11,9 +11,11 @@ use std::sync::Arc;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::folder::PluginsConfig;
 use crate::catalog::{Annotations, OutputSchema, Plugin};
 use crate::config::{
-    Manifest, OnDenied, PerAgent, PerCall, PerPlugin, Problems, Sidecar, ToolRules, Wants, nearest,
+    Ceilings, Manifest, OnDenied, PerAgent, PerCall, PerPlugin, Problems, Sidecar, ToolRules,
+    Wants, nearest,
 };
 use crate::names::{PluginName, Scope, ToolName};
 use crate::runtime::{DeclaredTool, LoadError, Prepared, Sandbox, Source};
@@ -30,6 +32,9 @@ const MAX_TITLE_BYTES: usize = 256;
 /// Mirrors an argument in an HTTP header (MCP 2026-07-28). A server that does not
 /// compare the two must not offer such a tool.
 const HEADER_KEY: &str = "x-mcp-header";
+
+/// The plugin's name that is taken: scopes that begin with it are the server's own.
+const RESERVED: &str = "bulkhead";
 
 /// The largest manifest or sidecar, in bytes.
 const MAX_TOML_BYTES: u64 = 256 << 10;
@@ -57,13 +62,6 @@ impl Files {
     pub(super) fn stem(&self) -> String {
         self.component.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
-}
-
-/// What the server's configuration says for every plugin.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Defaults {
-    pub(super) per_call: PerCall,
-    pub(super) per_plugin: PerPlugin,
 }
 
 /// A plugin that can be served.
@@ -98,18 +96,19 @@ pub(super) struct LoadedTool {
 pub(super) async fn load(
     sandbox: &Arc<Sandbox>,
     files: &Files,
-    defaults: Defaults,
+    config: &PluginsConfig,
     compiling: &(dyn Fn() + Send + Sync),
 ) -> Result<Loaded, LoadError> {
     let reading = {
         let files = files.clone();
-        tokio::task::spawn_blocking(move || Parts::read(&files))
+        let ceilings = config.ceilings;
+        tokio::task::spawn_blocking(move || Parts::read(&files, &ceilings))
     };
     let parts = reading.await.map_err(|error| LoadError::new(error.to_string()))??;
     let prepared = sandbox.prepare(&parts.source, compiling).await?;
-    let per_call = parts.sidecar.per_call.over(defaults.per_call);
+    let per_call = parts.sidecar.per_call.over(config.per_call);
     let declared = sandbox.list_tools(&prepared, &per_call).await?;
-    parts.check(prepared, declared, defaults)
+    parts.check(prepared, declared, config)
 }
 
 /// The files, each read, none of it yet compared with the others.
@@ -120,13 +119,18 @@ struct Parts {
 }
 
 impl Parts {
-    fn read(files: &Files) -> Result<Self, LoadError> {
+    fn read(files: &Files, ceilings: &Ceilings) -> Result<Self, LoadError> {
         let bytes =
             std::fs::read(&files.component).map_err(|error| LoadError::new(error.to_string()))?;
         let source = Source::new(bytes)?;
         let manifest = read_manifest(files, source.inspection().manifest.clone())?;
+        if manifest.name.as_str() == RESERVED {
+            return Err(LoadError::new(format!("`{RESERVED}` is the server's own name")));
+        }
         let sidecar = match read_toml(&files.sidecar)? {
-            Some(text) => Sidecar::parse(&file_name(&files.sidecar), &text).map_err(listed)?,
+            Some(text) => {
+                Sidecar::parse(&file_name(&files.sidecar), &text, ceilings).map_err(listed)?
+            }
             None => Sidecar::default(),
         };
         Ok(Self { manifest, sidecar, source })
@@ -136,10 +140,12 @@ impl Parts {
         self,
         prepared: Prepared,
         declared: Vec<DeclaredTool>,
-        defaults: Defaults,
+        defaults: &PluginsConfig,
     ) -> Result<Loaded, LoadError> {
         self.know_every_ruled_tool(&declared)?;
-        let per_plugin = self.sidecar.per_plugin.over(defaults.per_plugin);
+        self.fits_its_engine(prepared.calls())?;
+        let mut per_plugin = self.sidecar.per_plugin.over(defaults.per_plugin);
+        per_plugin.concurrency = per_plugin.concurrency.min(prepared.calls());
         let plugin = Arc::new(Plugin {
             name: self.manifest.name.clone(),
             version: self.manifest.version.clone().into(),
@@ -159,6 +165,20 @@ impl Parts {
         }
         tools.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Loaded { plugin, wants: self.manifest.wants, per_call, tools, prepared })
+    }
+
+    /// More calls at once than its engine has room for would be refused one by one.
+    fn fits_its_engine(&self, most: u32) -> Result<(), LoadError> {
+        let of_tools = self.sidecar.tools.values().filter_map(|rules| rules.per_plugin);
+        let all = of_tools.chain([self.sidecar.per_plugin]);
+        match all.filter_map(|patch| patch.concurrency).max() {
+            Some(concurrency) if concurrency > most => Err(LoadError::new(format!(
+                "its sidecar sets `per_plugin.concurrency` to {concurrency}, and there is room for \
+                 {most} calls of components that use component-model-async; raise `sandbox.calls`, \
+                 of which they get an eighth, or lower it"
+            ))),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// A rule for a tool that does not exist is a typo, and a tool without its rule.

@@ -18,13 +18,14 @@ use http::{Response, StatusCode};
 use serde_json::value::{RawValue, to_raw_value};
 
 use self::codes::Form;
+pub use self::wire::Spending;
 use self::wire::{
     CallResult, Discovered, EmptyResult, ErrorObject, Failure, Initialized, ProgressNotification,
     Success, ToolList,
 };
 use crate::catalog::Tool;
 use crate::error::{Code, Error, Retry};
-use crate::names::RequestId;
+use crate::names::{ByteCount, RequestId};
 use crate::runtime::Spent;
 use crate::sanitize::{CleanOutput, ContentBlock};
 use crate::transport::{BadMessage, Progress, RpcId, Shown, Version};
@@ -74,10 +75,14 @@ pub enum Answer {
 pub struct Called {
     /// The tool, where the caller may know that there is one.
     pub tool: Option<Arc<Tool>>,
-    /// What the guest spent, where it ran. Not for clients.
+    /// What the guest spent, where it ran.
     pub cost: Option<Spent>,
-    /// How long the call waited for its slot, where it got one. Not for clients.
+    /// How long the call waited for its slot, where it got one.
     pub queued: Option<Duration>,
+    /// How large the arguments were, where they were looked at.
+    pub input: Option<ByteCount>,
+    /// Whether the caller may be told what was spent.
+    pub shows_spending: bool,
     /// Its result, or why there is none.
     pub result: Result<CleanOutput, Error>,
 }
@@ -85,7 +90,31 @@ pub struct Called {
 impl Called {
     /// A call that ended before anything was known of it.
     pub fn refused(error: Error) -> Self {
-        Self { tool: None, cost: None, queued: None, result: Err(error) }
+        Self {
+            tool: None,
+            cost: None,
+            queued: None,
+            input: None,
+            shows_spending: false,
+            result: Err(error),
+        }
+    }
+}
+
+impl Called {
+    /// What the call spent, for whoever may know it; zeros where no guest ran.
+    pub fn spending(&self) -> Spending {
+        let output = self.result.as_ref().ok().map(|output| ByteCount(output.bytes() as u64));
+        Spending::new(
+            self.cost.unwrap_or_default(),
+            self.queued.unwrap_or_default(),
+            self.input.unwrap_or_default(),
+            output.unwrap_or_default(),
+        )
+    }
+
+    fn shown_spending(&self) -> Option<Spending> {
+        (self.shows_spending && self.cost.is_some()).then(|| self.spending())
     }
 }
 
@@ -162,7 +191,7 @@ fn message(reply: &Reply, request_id: RequestId) -> Option<Bytes> {
             wire::write(&Success::new(id, list))
         }
         Answer::Called(called) => match &called.result {
-            Ok(output) => wire::write(&Success::new(id, done(output, version))),
+            Ok(output) => wire::write(&Success::new(id, done(output, called, version))),
             Err(error) if codes::form(error.code()) == Form::ToolResult => {
                 let error = ErrorObject::new(error, request_id);
                 failed(&error, called, version)
@@ -175,8 +204,12 @@ fn message(reply: &Reply, request_id: RequestId) -> Option<Bytes> {
     Some(written(bytes, Some(id), request_id))
 }
 
-fn done(output: &CleanOutput, version: Version) -> CallResult<'_, ContentBlock> {
-    CallResult::done(output.content(), output.structured(), version)
+fn done<'a>(
+    output: &'a CleanOutput,
+    called: &Called,
+    version: Version,
+) -> CallResult<'a, ContentBlock> {
+    CallResult::done(output.content(), output.structured(), called.shown_spending(), version)
 }
 
 fn failed<'a>(
@@ -184,7 +217,7 @@ fn failed<'a>(
     called: &Called,
     version: Version,
 ) -> Result<CallResult<'a, ContentBlock>, serde_json::Error> {
-    CallResult::failed(error, called.tool.as_deref(), version)
+    CallResult::failed(error, called.tool.as_deref(), called.shown_spending(), version)
 }
 
 /// The result of a call as MCP's `CallToolResult`, for whoever sends no message.
@@ -197,7 +230,7 @@ pub fn tool_result(
     request_id: RequestId,
 ) -> Result<Box<RawValue>, Error> {
     let written = match &called.result {
-        Ok(output) => to_raw_value(&done(output, version)),
+        Ok(output) => to_raw_value(&done(output, called, version)),
         Err(error) if codes::form(error.code()) == Form::ToolResult => {
             let error = ErrorObject::new(error, request_id);
             failed(&error, called, version).and_then(|result| to_raw_value(&result))
@@ -315,7 +348,7 @@ mod tests {
     use crate::catalog::{Annotations, OutputSchema, Plugin, ToolId};
     use crate::config::{OnDenied, PerAgent, PerCall, PerPlugin};
     use crate::error::PluginCode;
-    use crate::names::{ByteCount, Fuel};
+    use crate::names::Fuel;
 
     const NEW: Version = Version::V2026_07_28;
     const OLD: [Version; 2] = [Version::V2025_06_18, Version::V2025_11_25];
@@ -364,6 +397,7 @@ mod tests {
                 max_input: ByteCount(1),
                 max_output: ByteCount(1),
                 host_calls: 1,
+                log_lines: 1,
             },
             per_plugin: None,
             per_agent: None,

@@ -14,7 +14,8 @@ use serde_json::{Map, Value};
 use super::codes::rpc_code;
 use crate::catalog::{Annotations, Tool};
 use crate::error::{Code, Error, Retry};
-use crate::names::RequestId;
+use crate::names::{ByteCount, Fuel, RequestId};
+use crate::runtime::{METER, Spent};
 use crate::transport::{Progress, RpcId, Version};
 
 /// How long a client may keep what `server/discover` said: it changes only with
@@ -165,12 +166,57 @@ fn cache_scope(version: Version) -> Option<&'static str> {
 pub(super) struct Meta<'a> {
     version: Version,
     error: Option<&'a ErrorObject<'a>>,
+    spending: Option<Spending>,
 }
 
 impl Meta<'_> {
-    fn is_empty(&self) -> bool {
-        !self.version.is_modern() && self.error.is_none()
+    fn of(version: Version) -> Self {
+        Self { version, error: None, spending: None }
     }
+
+    fn is_empty(&self) -> bool {
+        !self.version.is_modern() && self.error.is_none() && self.spending.is_none()
+    }
+}
+
+/// What a call spent: `_meta["io.bulkhead/spent"]` of its result, and what the command
+/// line prints. Members may be added.
+#[derive(Clone, Debug, Serialize)]
+pub struct Spending {
+    fuel: Fuel,
+    meter: &'static str,
+    peak_memory_bytes: ByteCount,
+    run_ms: f64,
+    queue_ms: f64,
+    host_calls: u32,
+    input_bytes: ByteCount,
+    output_bytes: ByteCount,
+}
+
+impl Spending {
+    pub(super) fn new(
+        cost: Spent,
+        queued: Duration,
+        input_bytes: ByteCount,
+        output_bytes: ByteCount,
+    ) -> Self {
+        let Spent { fuel, peak_memory, run, host_calls } = cost;
+        Self {
+            fuel,
+            meter: METER,
+            peak_memory_bytes: peak_memory,
+            run_ms: millis(run),
+            queue_ms: millis(queued),
+            host_calls,
+            input_bytes,
+            output_bytes,
+        }
+    }
+}
+
+/// Milliseconds, to the microsecond.
+fn millis(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1_000.0
 }
 
 impl Serialize for Meta<'_> {
@@ -181,6 +227,9 @@ impl Serialize for Meta<'_> {
         }
         if let Some(error) = self.error {
             map.serialize_entry("io.bulkhead/error", error)?;
+        }
+        if let Some(spending) = &self.spending {
+            map.serialize_entry("io.bulkhead/spent", spending)?;
         }
         map.end()
     }
@@ -247,7 +296,7 @@ impl Discovered {
             instructions: INSTRUCTIONS,
             ttl_ms: ttl_ms(version, DISCOVER_TTL),
             cache_scope: cache_scope(version),
-            meta: Meta { version, error: None },
+            meta: Meta::of(version),
         }
     }
 }
@@ -274,7 +323,7 @@ impl<'a> ToolList<'a> {
             tools: tools.map(|tool| Listed::new(tool, version)).collect(),
             ttl_ms: ttl_ms(version, TOOLS_TTL),
             cache_scope: cache_scope(version),
-            meta: Meta { version, error: None },
+            meta: Meta::of(version),
         }
     }
 }
@@ -355,6 +404,7 @@ impl<'a, B: Serialize> CallResult<'a, B> {
     pub(super) fn done(
         blocks: &'a [B],
         structured: Option<&'a RawValue>,
+        spending: Option<Spending>,
         version: Version,
     ) -> Self {
         let fits = |value: &&RawValue| version.is_modern() || value.get().starts_with('{');
@@ -363,7 +413,7 @@ impl<'a, B: Serialize> CallResult<'a, B> {
             content: Content::Blocks(blocks),
             structured_content: structured.filter(fits).map(Structured::Value),
             is_error: false,
-            meta: Meta { version, error: None },
+            meta: Meta { spending, ..Meta::of(version) },
         }
     }
 
@@ -374,6 +424,7 @@ impl<'a, B: Serialize> CallResult<'a, B> {
     pub(super) fn failed(
         error: &'a ErrorObject<'a>,
         tool: Option<&Tool>,
+        spending: Option<Spending>,
         version: Version,
     ) -> Result<Self, serde_json::Error> {
         let checked = !version.is_modern()
@@ -383,7 +434,7 @@ impl<'a, B: Serialize> CallResult<'a, B> {
             content: Content::Text([TextBlock { text: serde_json::to_string(error)? }]),
             structured_content: (!checked).then_some(Structured::Error { error }),
             is_error: true,
-            meta: Meta { version, error: Some(error) },
+            meta: Meta { version, error: Some(error), spending },
         })
     }
 }
@@ -414,7 +465,8 @@ mod tests {
     fn done(structured: Option<&str>, version: Version) -> String {
         let structured = structured.map(|json| RawValue::from_string(json.to_owned()).unwrap());
         let blocks = [Block { text: "a" }];
-        serde_json::to_string(&CallResult::done(&blocks, structured.as_deref(), version)).unwrap()
+        serde_json::to_string(&CallResult::done(&blocks, structured.as_deref(), None, version))
+            .unwrap()
     }
 
     #[test]
@@ -437,6 +489,23 @@ mod tests {
             );
             assert!(result.starts_with(&start), "{result}");
         }
+    }
+
+    #[test]
+    fn what_was_spent_is_told_to_whom_it_may_be() {
+        let cost = Spent {
+            fuel: Fuel(7),
+            peak_memory: ByteCount(65_536),
+            run: Duration::from_micros(1_500),
+            host_calls: 2,
+        };
+        let spending = Spending::new(cost, Duration::ZERO, ByteCount(3), ByteCount(4));
+        let blocks = [Block { text: "a" }];
+        let result = CallResult::done(&blocks, None, Some(spending), Version::V2025_11_25);
+        assert_eq!(
+            serde_json::to_string(&result).unwrap(),
+            r#"{"content":[{"text":"a"}],"_meta":{"io.bulkhead/spent":{"fuel":7,"meter":"wasmtime-48","peak_memory_bytes":65536,"run_ms":1.5,"queue_ms":0.0,"host_calls":2,"input_bytes":3,"output_bytes":4}}}"#
+        );
     }
 
     #[test]

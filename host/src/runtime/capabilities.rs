@@ -18,7 +18,7 @@ use super::state::{CallState, Console};
 
 /// Random bytes that a guest may ask for at once. Enough for any key; the host makes
 /// them outside the guest's memory, and no fuel is burned meanwhile.
-const MAX_RANDOM_BYTES: u64 = 4 << 10;
+pub(super) const MAX_RANDOM_BYTES: u64 = 4 << 10;
 
 /// The interfaces that [`link_inert`] serves, without version, for load errors.
 pub(super) const LINKED: &[&str] = &[

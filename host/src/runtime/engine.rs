@@ -1,4 +1,4 @@
-//! The engine, its pool of instances, and what the machine allows.
+//! The engines, their pools of instances, and what they have room for.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,9 +15,12 @@ use super::bindings;
 use super::capabilities;
 use super::compiler::{Compiler, MAX_CACHED_CODE, code_folder};
 use super::execution::Burners;
+use super::memory::TotalMemory;
 use super::state::CallState;
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{self, Totals};
+use crate::machine::raise_open_files;
+use crate::names::ByteCount;
 
 /// How often running guests compare the clock with their deadline. A call may
 /// outlive its deadline by this much; a shorter tick interrupts every guest more
@@ -29,19 +32,9 @@ pub(super) const TICK: Duration = Duration::from_millis(10);
 /// fault the rest in.
 const RESIDENT_BYTES: usize = 1 << 20;
 
-/// The most slots worth reserving: each call in flight needs one, and other limits
-/// are reached long before.
-const MAX_SLOTS: u32 = 2_048;
-
-/// Memory mappings of one slot with a running call, measured: memory, image, stack
-/// and their guards. Doubled, because components may have several memories.
-const MAPPINGS_PER_SLOT: u64 = 12;
-
-/// Mappings left to everything else in the process.
-const MAPPINGS_RESERVED: u64 = 8_192;
-
-/// Linux's default of `vm.max_map_count`, where it cannot be read.
-const DEFAULT_MAX_MAPPINGS: u64 = 65_530;
+/// Of so many calls, one can be of a component that needs the engine with concurrency:
+/// each engine reserves address space for its own.
+const CONCURRENT_SHARE: u32 = 8;
 
 /// The memories, tables and core instances that one component may have. A Python
 /// component has a few dozen modules linked into one.
@@ -56,60 +49,30 @@ const MAX_MEMORY_BYTES: usize = 4 << 30;
 /// How many uses of cached code may wait to be noted.
 const CACHE_EVENTS: u64 = 10_000;
 
-/// The open files to ask for where the hard limit cannot be had: what macOS allows.
-const MANY_FILES: u64 = 10_240;
-
-/// What this machine allows the sandbox.
+/// What the sandbox has room for.
 #[derive(Clone, Debug)]
-pub struct Machine {
-    /// How many calls can be in a sandbox at once; `None` where instances are
-    /// allocated on demand because the pool could not be reserved.
-    pub slots: Option<u32>,
-    /// Why there is no pool.
+pub struct Room {
+    /// How many calls can be in a sandbox at once; see [`Totals::calls`].
+    pub calls: u32,
+    /// How many of them can be calls of components that need an engine with
+    /// concurrency.
+    pub concurrent_calls: u32,
+    /// What all of them together may use of memory.
+    pub memory: ByteCount,
+    /// Why instances are allocated on demand, where the pool could not be reserved.
     pub no_pool: Option<String>,
     /// Whether the kernel tells which pages a call touched (Linux 6.7), so that
     /// a slot can stay resident.
     pub pagemap_scan: bool,
-    /// The kernel's limit of memory mappings.
-    pub max_mappings: u64,
     /// How many files the process may have open.
     pub open_files: Option<u64>,
 }
 
-impl Machine {
-    fn look() -> Self {
-        let max_mappings = std::fs::read_to_string("/proc/sys/vm/max_map_count")
-            .ok()
-            .and_then(|text| text.trim().parse().ok())
-            .unwrap_or(DEFAULT_MAX_MAPPINGS);
-        Self {
-            slots: None,
-            no_pool: None,
-            pagemap_scan: PoolingAllocationConfig::is_pagemap_scan_available(),
-            max_mappings,
-            open_files: raise_open_files(),
-        }
-    }
-
-    fn affordable_slots(&self) -> u32 {
-        let affordable = self.max_mappings.saturating_sub(MAPPINGS_RESERVED) / MAPPINGS_PER_SLOT;
-        u32::try_from(affordable).unwrap_or(MAX_SLOTS).clamp(16, MAX_SLOTS)
-    }
-}
-
-impl fmt::Display for Machine {
+impl fmt::Display for Room {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.slots, &self.no_pool) {
-            (Some(slots), _) => write!(
-                f,
-                "room for {slots} calls at once (vm.max_map_count {})",
-                self.max_mappings
-            )?,
-            (None, why) => write!(
-                f,
-                "no pool, instances are made on demand ({}): each call costs some 50 µs more",
-                why.as_deref().unwrap_or("not tried")
-            )?,
+        write!(f, "room for {} calls at once, in {}", self.calls, self.memory)?;
+        if let Some(why) = &self.no_pool {
+            write!(f, "; no pool ({why}): each call costs some 50 µs more")?;
         }
         if !self.pagemap_scan {
             f.write_str("; no pagemap scan, calls start slower (Linux 6.7 has it)")?;
@@ -119,24 +82,6 @@ impl fmt::Display for Machine {
         }
         Ok(())
     }
-}
-
-/// Raises the soft limit of open files to the hard one: each plugin keeps an image
-/// open, and each client a connection.
-fn raise_open_files() -> Option<u64> {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let limit = getrlimit(Resource::Nofile);
-        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-        // macOS takes no "unlimited" here, but its own bound.
-        let enough = Rlimit { current: Some(MANY_FILES), maximum: limit.maximum };
-        let raised = setrlimit(Resource::Nofile, raised).is_ok()
-            || (limit.current < Some(MANY_FILES) && setrlimit(Resource::Nofile, enough).is_ok());
-        if raised { getrlimit(Resource::Nofile).current } else { limit.current }
-    }
-    #[cfg(not(unix))]
-    None
 }
 
 /// The sandbox could not be set up.
@@ -167,68 +112,99 @@ pub enum EngineKind {
     Concurrent,
 }
 
-/// The engine and all that plugins share: threads, linker, pool, compiler, cache.
-pub struct Sandbox {
+/// An engine, what its guests are linked with, and how many of them fit.
+pub(super) struct Stage {
     pub(super) engine: Engine,
     pub(super) linker: Linker<CallState>,
-    pub(super) burners: Arc<Burners>,
+    pub(super) calls: u32,
+}
+
+impl Stage {
+    fn new(engine: Engine, calls: u32) -> Result<Self, SandboxError> {
+        start_ticking(&engine)?;
+        let mut linker = Linker::new(&engine);
+        capabilities::link_inert(&mut linker)?;
+        bindings::call::add_to_linker::<CallState, super::state::Calls>(
+            &mut linker,
+            CallState::imported,
+        )?;
+        Ok(Self { engine, linker, calls })
+    }
+}
+
+/// The engines and all that plugins share: threads, pools, compiler, cache, memory.
+pub struct Sandbox {
+    plain: Stage,
+    concurrent: Stage,
+    pub(super) burners: Burners,
     pub(super) compiler: Compiler,
     pub(super) clock: Arc<dyn Clock>,
-    machine: Machine,
+    pub(super) memory: Arc<TotalMemory>,
+    room: Room,
 }
 
 impl fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sandbox").field("machine", &self.machine).finish_non_exhaustive()
+        f.debug_struct("Sandbox").field("room", &self.room).finish_non_exhaustive()
     }
 }
 
 impl Sandbox {
-    /// Sets the sandbox up, with compiled code cached in `cache_dir`, and with these
-    /// limits of the compiler.
+    /// Sets the sandbox up for `totals`, with compiled code cached in `cache_dir`, and
+    /// with these limits of the compiler.
     ///
     /// Whoever can write to `cache_dir` can run code in this process: it is
     /// created owner-only, and one that others may write to is refused.
     ///
     /// # Errors
-    /// When the engine, its threads or its cache cannot be had.
+    /// When the engines, their threads or their cache cannot be had.
     pub fn new(
         cache_dir: &Path,
         clock: Arc<dyn Clock>,
+        totals: &Totals,
         compiler: config::Compiler,
     ) -> Result<Self, SandboxError> {
         let cache_dir = &own_folder(cache_dir)?;
         let compiler = Compiler::new(cache_dir, compiler)
             .map_err(|error| SandboxError(format!("{}: {error}", cache_dir.display())))?;
         let cache = cache(&code_folder(cache_dir))?;
-        let mut machine = Machine::look();
-        let slots = machine.affordable_slots();
-        let engine = match pooled(cache.clone(), slots, machine.pagemap_scan) {
-            Ok(engine) => {
-                machine.slots = Some(slots);
-                engine
-            }
-            Err(error) => {
-                machine.no_pool = Some(format!("{error:#}"));
-                Engine::new(&base_config(cache, EngineKind::Plain))?
-            }
+        let mut room = Room {
+            calls: totals.calls,
+            concurrent_calls: totals.calls.div_ceil(CONCURRENT_SHARE),
+            memory: totals.memory,
+            no_pool: None,
+            pagemap_scan: PoolingAllocationConfig::is_pagemap_scan_available(),
+            open_files: raise_open_files(),
         };
-        start_ticking(&engine)?;
-
-        let mut linker = Linker::new(&engine);
-        capabilities::link_inert(&mut linker)?;
-        bindings::call::add_to_linker::<CallState, super::state::Calls>(&mut linker, |state| {
-            state
-        })?;
-
+        let mut stage = |kind, calls| {
+            let config = base_config(cache.clone(), kind);
+            let engine = match pooled(config.clone(), calls, room.pagemap_scan) {
+                Ok(engine) => engine,
+                Err(error) => {
+                    room.no_pool = Some(format!("{error:#}"));
+                    Engine::new(&config)?
+                }
+            };
+            Stage::new(engine, calls)
+        };
+        let plain = stage(EngineKind::Plain, totals.calls)?;
+        let concurrent = stage(EngineKind::Concurrent, totals.calls.div_ceil(CONCURRENT_SHARE))?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let burners = Burners::start(cores).map_err(|error| SandboxError(error.to_string()))?;
-        Ok(Self { engine, linker, burners: Arc::new(burners), compiler, clock, machine })
+        let memory = Arc::new(TotalMemory::new(totals.memory));
+        Ok(Self { plain, concurrent, burners, compiler, clock, memory, room })
     }
 
-    /// What the machine allows.
-    pub fn machine(&self) -> &Machine {
-        &self.machine
+    /// What there is room for.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
+    pub(super) fn stage(&self, kind: EngineKind) -> &Stage {
+        match kind {
+            EngineKind::Plain => &self.plain,
+            EngineKind::Concurrent => &self.concurrent,
+        }
     }
 }
 
@@ -264,24 +240,23 @@ pub(super) fn base_config(cache: Cache, kind: EngineKind) -> Config {
     config
 }
 
-fn pooled(cache: Cache, slots: u32, pagemap_scan: bool) -> wasmtime::Result<Engine> {
+fn pooled(mut config: Config, calls: u32, pagemap_scan: bool) -> wasmtime::Result<Engine> {
     let resident = if pagemap_scan { RESIDENT_BYTES } else { 0 };
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(slots)
-        .total_core_instances(slots.saturating_mul(8))
-        .total_memories(slots.saturating_mul(2))
-        .total_tables(slots.saturating_mul(4))
-        .total_stacks(slots)
+    pool.total_component_instances(calls)
+        .total_core_instances(calls.saturating_mul(8))
+        .total_memories(calls.saturating_add(calls / 4).max(PARTS_PER_COMPONENT))
+        .total_tables(calls.saturating_mul(4).max(PARTS_PER_COMPONENT))
+        .total_stacks(calls)
         .max_core_instances_per_component(PARTS_PER_COMPONENT)
         .max_memories_per_component(PARTS_PER_COMPONENT)
         .max_tables_per_component(PARTS_PER_COMPONENT)
         .max_memory_size(MAX_MEMORY_BYTES)
         .table_elements(MAX_TABLE_ELEMENTS)
-        .max_unused_warm_slots(slots)
+        .max_unused_warm_slots(calls)
         .linear_memory_keep_resident(resident)
         .table_keep_resident(resident)
         .pagemap_scan(if pagemap_scan { Enabled::Yes } else { Enabled::No });
-    let mut config = base_config(cache, EngineKind::Plain);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)
 }
@@ -344,7 +319,8 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("bulkhead-engine-{}", std::process::id()));
         let cache = cache(&dir).unwrap();
         let compilers = Engine::new(&base_config(cache.clone(), EngineKind::Plain)).unwrap();
-        let servers = pooled(cache.clone(), 16, false).unwrap();
+        let servers = base_config(cache.clone(), EngineKind::Plain);
+        let servers = pooled(servers, 16, false).unwrap();
         let other = Engine::new(&base_config(cache.clone(), EngineKind::Concurrent)).unwrap();
         assert_eq!(compatibility(&compilers), compatibility(&servers));
         assert_ne!(compatibility(&compilers), compatibility(&other));

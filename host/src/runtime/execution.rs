@@ -3,47 +3,69 @@
 //! A short call is done within one poll and pays for no thread switch. A future
 //! that is still pending is of one of two kinds. One that waits for the host is
 //! left where it is. One that *computes* (the engine made it yield in the middle of
-//! its work) moves to threads of low priority that do nothing else: on the
-//! reactor's threads it would hold up every other call and every timer.
+//! its work) moves to threads of low priority that do nothing else, the burners: on
+//! the reactor's threads it would hold up every other call and every timer.
+//!
+//! Burners take turns between owners, and only then between the tasks of one: an
+//! agent with many computing calls gets no more of the cores than an agent with one.
 
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
 
-use tokio::runtime::{Builder, Handle, Runtime};
-use tokio_util::task::AbortOnDropHandle;
+use futures_util::FutureExt;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::names::AgentName;
 
 /// How much nicer than the server the computing threads are (`nice(2)`): the
 /// lowest priority that still runs when the server leaves a core idle.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 19;
 
-/// The threads on which computing guests run.
-#[derive(Debug)]
+/// For whom a guest computes: an agent, or the host that asks a plugin for its tools.
+pub(super) type Owner = Option<AgentName>;
+
+/// The threads on which computing guests run. They end when this is dropped.
 pub(super) struct Burners {
-    /// Taken only when it is dropped.
-    runtime: Option<Runtime>,
+    turns: Arc<Turns>,
+}
+
+impl fmt::Debug for Burners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Burners")
+    }
 }
 
 impl Burners {
     /// Starts `threads` threads.
     pub(super) fn start(threads: usize) -> std::io::Result<Self> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(threads.max(1))
-            .thread_name("guest")
-            .on_thread_start(lower_priority)
-            .build()?;
-        Ok(Self { runtime: Some(runtime) })
+        let burners = Self { turns: Arc::default() };
+        for _ in 0..threads.max(1) {
+            let turns = Arc::clone(&burners.turns);
+            thread::Builder::new().name("guest".to_owned()).spawn(move || {
+                lower_priority();
+                while let Some(task) = turns.next() {
+                    task.run();
+                }
+            })?;
+        }
+        Ok(burners)
     }
 
     /// Runs a future to its end, on this task until it computes and on a burner
     /// from then on. Dropping this future drops that one, at its next yield.
     ///
     /// # Errors
-    /// What the panic said, if the future panicked on a burner.
-    pub(super) async fn run<F>(&self, future: F) -> Result<F::Output, String>
+    /// If the future panicked on a burner.
+    pub(super) async fn run<F>(&self, owner: Owner, future: F) -> Result<F::Output, String>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
@@ -52,21 +74,34 @@ impl Burners {
         if let Some(output) = poll_until_computing(future.as_mut()).await {
             return Ok(output);
         }
-        let Some(runtime) = &self.runtime else {
-            return Err("the guests' threads have ended".to_owned());
+        let (tell, told) = oneshot::channel();
+        let future = async move {
+            let output = AssertUnwindSafe(future).catch_unwind().await;
+            let _ = tell.send(output.map_err(|_| "a guest's future panicked".to_owned()));
         };
-        let task = OnReactor { reactor: Handle::current(), future };
-        AbortOnDropHandle::new(runtime.spawn(task)).await.map_err(|error| error.to_string())
+        let _dropped_with_us = self.spawn(owner, Box::pin(future));
+        told.await.unwrap_or_else(|_| Err("the guests' threads have ended".to_owned()))
+    }
+
+    fn spawn(&self, owner: Owner, future: Computing) -> Abandon {
+        let task = Arc::new(Task {
+            owner,
+            // Timers and sockets stay on the server's reactor: burners are busy, and
+            // their own timers would fire late.
+            reactor: Handle::current(),
+            turns: Arc::clone(&self.turns),
+            future: Mutex::new(Some(future)),
+            stage: AtomicU8::new(WAITING),
+            abandoned: AtomicBool::new(false),
+        });
+        Arc::clone(&task).wake();
+        Abandon(task)
     }
 }
 
 impl Drop for Burners {
     fn drop(&mut self) {
-        // A plain drop waits for the threads, which a runtime does not allow on
-        // one of its own.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.turns.end();
     }
 }
 
@@ -76,6 +111,160 @@ fn lower_priority() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(NICENESS) {
         tracing::warn!(%error, "guests run at the server's own priority");
+    }
+}
+
+/// Who computes next.
+#[derive(Default)]
+struct Turns {
+    waiting: Mutex<Ring>,
+    arrived: Condvar,
+}
+
+/// The tasks that could go on, by owner.
+#[derive(Default)]
+struct Ring {
+    /// Each owner of a task in `tasks`, once, in the order of their turns.
+    owners: VecDeque<Owner>,
+    /// No queue in it is empty.
+    tasks: HashMap<Owner, VecDeque<Arc<Task>>>,
+    ended: bool,
+}
+
+impl Ring {
+    fn push(&mut self, task: Arc<Task>) {
+        let queue = self.tasks.entry(task.owner.clone()).or_default();
+        if queue.is_empty() {
+            self.owners.push_back(task.owner.clone());
+        }
+        queue.push_back(task);
+    }
+
+    /// The first task of the owner whose turn it is, who then goes to the ring's end.
+    fn pop(&mut self) -> Option<Arc<Task>> {
+        let owner = self.owners.pop_front()?;
+        let queue = self.tasks.get_mut(&owner)?;
+        let task = queue.pop_front();
+        if queue.is_empty() {
+            self.tasks.remove(&owner);
+        } else {
+            self.owners.push_back(owner);
+        }
+        task
+    }
+}
+
+impl Turns {
+    fn lock(&self) -> MutexGuard<'_, Ring> {
+        // Consistent whenever it is free: nothing in it can panic half-way.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, task: Arc<Task>) {
+        let mut ring = self.lock();
+        if !ring.ended {
+            ring.push(task);
+            drop(ring);
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Waits for a task; `None` once there will be none.
+    fn next(&self) -> Option<Arc<Task>> {
+        let mut ring = self.lock();
+        loop {
+            if ring.ended {
+                return None;
+            }
+            if let Some(task) = ring.pop() {
+                return Some(task);
+            }
+            ring = self.arrived.wait(ring).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn end(&self) {
+        let mut ring = self.lock();
+        ring.ended = true;
+        let abandoned = (std::mem::take(&mut ring.tasks), std::mem::take(&mut ring.owners));
+        drop(ring);
+        drop(abandoned);
+        self.arrived.notify_all();
+    }
+}
+
+type Computing = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+// The stages of a task.
+/// Somebody will wake it.
+const WAITING: u8 = 0;
+/// It is in the ring.
+const QUEUED: u8 = 1;
+/// A burner polls it.
+const RUNNING: u8 = 2;
+/// A burner polls it, and it was woken meanwhile: back into the ring afterwards.
+const WOKEN: u8 = 3;
+
+/// A future on the burners.
+struct Task {
+    owner: Owner,
+    reactor: Handle,
+    turns: Arc<Turns>,
+    /// `None` when it is done. Locked by one burner at a time only.
+    future: Mutex<Option<Computing>>,
+    stage: AtomicU8,
+    abandoned: AtomicBool,
+}
+
+impl Task {
+    /// Polls it once, and queues it again if it can go on.
+    fn run(self: Arc<Self>) {
+        self.stage.store(RUNNING, Ordering::SeqCst);
+        let mut future = self.future.lock().unwrap_or_else(PoisonError::into_inner);
+        let entered = self.reactor.enter();
+        let waker = Waker::from(Arc::clone(&self));
+        let done = match &mut *future {
+            Some(_) if self.abandoned.load(Ordering::SeqCst) => true,
+            Some(future) => future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready(),
+            None => return,
+        };
+        if done {
+            *future = None;
+            return;
+        }
+        drop((future, entered));
+        let waits =
+            self.stage.compare_exchange(RUNNING, WAITING, Ordering::SeqCst, Ordering::SeqCst);
+        if waits.is_err() {
+            self.stage.store(QUEUED, Ordering::SeqCst);
+            let turns = Arc::clone(&self.turns);
+            turns.push(self);
+        }
+    }
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        let next = |stage| match stage {
+            WAITING => Some(QUEUED),
+            RUNNING => Some(WOKEN),
+            _ => None,
+        };
+        if self.stage.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next) == Ok(WAITING) {
+            let turns = Arc::clone(&self.turns);
+            turns.push(self);
+        }
+    }
+}
+
+/// Lets go of a task when it is dropped: a burner drops its future, at once if it is
+/// not running, and else at its next yield.
+struct Abandon(Arc<Task>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.abandoned.store(true, Ordering::SeqCst);
+        Arc::clone(&self.0).wake();
     }
 }
 
@@ -138,26 +327,9 @@ impl Wake for Probe {
     }
 }
 
-/// A future that runs on a burner and keeps its timers and sockets on the server's
-/// reactor: burners are busy, and their own timers would fire late.
-struct OnReactor<F> {
-    reactor: Handle,
-    future: Pin<Box<F>>,
-}
-
-impl<F: Future> Future for OnReactor<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let this = &mut *self;
-        let _entered = this.reactor.enter();
-        this.future.as_mut().poll(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::thread::{self, ThreadId};
+    use std::thread::ThreadId;
     use std::time::Duration;
 
     use super::*;
@@ -166,10 +338,26 @@ mod tests {
         thread::current().id()
     }
 
+    fn owner(name: &str) -> Owner {
+        Some(name.parse().unwrap())
+    }
+
+    /// Computes for so many turns.
+    async fn compute(turns: usize) {
+        for _ in 0..turns {
+            let mut yielded = false;
+            poll_fn(|cx| {
+                cx.waker().wake_by_ref();
+                if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
+    }
+
     #[tokio::test]
     async fn a_short_future_stays_on_its_thread() {
         let burners = Burners::start(1).unwrap();
-        assert_eq!(burners.run(async { here() }).await, Ok(here()));
+        assert_eq!(burners.run(None, async { here() }).await, Ok(here()));
     }
 
     #[tokio::test]
@@ -177,15 +365,10 @@ mod tests {
         let burners = Burners::start(1).unwrap();
         let moved = async {
             let first = here();
-            let mut yielded = false;
-            poll_fn(|cx| {
-                cx.waker().wake_by_ref();
-                if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }
-            })
-            .await;
+            compute(1).await;
             (first, here())
         };
-        let (first, last) = burners.run(moved).await.unwrap();
+        let (first, last) = burners.run(None, moved).await.unwrap();
         assert_eq!(first, here());
         assert_ne!(last, here());
     }
@@ -197,7 +380,54 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
             here()
         };
-        assert_eq!(burners.run(waited).await, Ok(here()));
+        assert_eq!(burners.run(None, waited).await, Ok(here()));
+    }
+
+    #[tokio::test]
+    async fn a_future_that_waits_on_a_burner_goes_on_when_it_is_woken() {
+        let burners = Burners::start(1).unwrap();
+        let (send, receive) = oneshot::channel();
+        let waiting = burners.run(None, async {
+            compute(2).await;
+            receive.await
+        });
+        let sending = async {
+            compute(5).await;
+            send.send(7).unwrap();
+        };
+        let (received, ()) = tokio::join!(waiting, sending);
+        assert_eq!(received, Ok(Ok(7)));
+    }
+
+    #[tokio::test]
+    async fn an_abandoned_future_is_dropped() {
+        struct Tells(Option<oneshot::Sender<()>>);
+        impl Drop for Tells {
+            fn drop(&mut self) {
+                let _ = self.0.take().map(|tell| tell.send(()));
+            }
+        }
+        let burners = Burners::start(1).unwrap();
+        for computes in [true, false] {
+            let (tell, told) = oneshot::channel();
+            let tells = Tells(Some(tell));
+            let (begin, begun) = oneshot::channel();
+            let endless = async move {
+                let _tells = tells;
+                compute(1).await;
+                let _ = begin.send(());
+                while computes {
+                    compute(1).await;
+                }
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                _ = burners.run(None, endless) => panic!("it never ends"),
+                begun = begun => begun.unwrap(),
+            }
+            told.await.expect("its drop tells");
+        }
+        assert_eq!(burners.run(None, async { 7 }).await, Ok(7));
     }
 
     #[tokio::test]
@@ -205,18 +435,47 @@ mod tests {
         let burners = Burners::start(1).unwrap();
         for _ in 0..3 {
             let failing = async {
-                tokio::task::yield_now().await;
-                poll_fn::<(), _>(|cx| {
-                    cx.waker().wake_by_ref();
-                    if thread::current().name() == Some("guest") {
-                        panic!("on a burner")
-                    }
-                    Poll::Pending
-                })
-                .await;
+                compute(1).await;
+                panic!("on a burner")
             };
-            assert!(burners.run(failing).await.is_err());
+            assert!(burners.run::<_>(None, failing).await.map(|(): ()| ()).is_err());
         }
-        assert_eq!(burners.run(async { 7 }).await, Ok(7));
+        let moved = async {
+            compute(1).await;
+            7
+        };
+        assert_eq!(burners.run(None, moved).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn an_owner_with_many_tasks_gets_no_more_than_one_with_few() {
+        const TURNS: usize = 1_000;
+        let burners = Arc::new(Burners::start(1).unwrap());
+        let done = Arc::new(AtomicBool::new(false));
+        let others: Vec<_> = (0..20)
+            .map(|_| {
+                let (burners, done) = (Arc::clone(&burners), Arc::clone(&done));
+                tokio::task::spawn(async move {
+                    let counting = async move {
+                        let mut turns = 0;
+                        while !done.load(Ordering::SeqCst) {
+                            compute(1).await;
+                            turns += 1;
+                        }
+                        turns
+                    };
+                    burners.run(owner("many"), counting).await.unwrap()
+                })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        burners.run(owner("one"), compute(TURNS)).await.unwrap();
+        done.store(true, Ordering::SeqCst);
+        let mut of_many = 0;
+        for other in others {
+            of_many += other.await.unwrap();
+        }
+        // One turn each, give or take the beginning and the end.
+        assert!((TURNS / 2..TURNS * 2).contains(&of_many), "{of_many} turns beside {TURNS}");
     }
 }

@@ -3,9 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use wasmtime::component::ResourceTableError;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
+use super::capabilities::MAX_RANDOM_BYTES;
+use super::invocation::MAX_RESOURCES;
+use super::memory::Refused;
 use crate::config::PerCall;
 use crate::error::{Code, Error, Retry};
 
@@ -17,14 +21,20 @@ const POOL_RETRY: Duration = Duration::from_millis(100);
 pub(super) enum Broke {
     /// The clock has passed the deadline.
     Deadline,
+    /// The imports that it called cost more fuel than it had left.
+    Fuel,
     /// The call made as many host calls as it may.
     HostCalls,
+    /// The call logged as many lines as it may.
+    LogLines,
 }
 
 impl fmt::Display for Broke {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Deadline => "the deadline has passed",
+            Self::Fuel => "no fuel is left",
+            Self::LogLines => "too many log lines",
             Self::HostCalls => "too many host calls",
         })
     }
@@ -41,10 +51,18 @@ pub(super) enum Fault {
     Fuel,
     /// It made too many host calls.
     HostCalls,
+    /// It logged too many lines.
+    LogLines,
+    /// It asked for too many random bytes at once.
+    RandomBytes,
+    /// It held too many handles or resources at once.
+    Handles,
     /// It handed over more at once than it may.
     Handed,
     /// A growth of memory was refused, and it could not go on.
     Memory,
+    /// All calls together use as much memory as they may.
+    TotalMemory,
     /// Every sandbox of the pool is taken.
     NoRoom,
     /// Its caller stopped waiting.
@@ -54,13 +72,15 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// Reads what the engine says. `memory_refused` tells whether the call was
+    /// Reads what the engine says. `refused` tells whether, and why, the call was
     /// refused memory before it failed.
-    pub(super) fn read(error: &wasmtime::Error, memory_refused: bool) -> Self {
+    pub(super) fn read(error: &wasmtime::Error, refused: Option<Refused>) -> Self {
         if let Some(broke) = error.downcast_ref::<Broke>() {
             return match broke {
                 Broke::Deadline => Self::Deadline,
+                Broke::Fuel => Self::Fuel,
                 Broke::HostCalls => Self::HostCalls,
+                Broke::LogLines => Self::LogLines,
             };
         }
         if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
@@ -71,13 +91,26 @@ impl Fault {
             Some(Trap::AllocationTooLarge) => return Self::Memory,
             _ => {}
         }
-        if memory_refused {
-            return Self::Memory;
+        match refused {
+            Some(Refused::Quota) => return Self::Memory,
+            Some(Refused::Total) => return Self::TotalMemory,
+            None => {}
         }
-        // The engine's own type for this is private. Pinned by the test of a guest
-        // that returns more than its quota.
-        if error.chain().any(|cause| cause.to_string().contains("fuel allocated for hostcalls")) {
+        if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(ResourceTableError::Full)))
+        {
+            return Self::Handles;
+        }
+        // The engine's own types for these are private, or there are none. Each is
+        // pinned by the test of a guest.
+        let says = |what: &str| error.chain().any(|cause| cause.to_string().contains(what));
+        if says("fuel allocated for hostcalls") {
             return Self::Handed;
+        }
+        if says("store handle limit exceeded") {
+            return Self::Handles;
+        }
+        if says("exceeds limit") && says("requested len") {
+            return Self::RandomBytes;
         }
         if let Some(exit) = error.downcast_ref::<I32Exit>() {
             return Self::Crashed(format!("it ended its program with status {}", exit.0));
@@ -112,6 +145,24 @@ impl Fault {
                 quota.host_calls.to_string(),
                 "The tool asked too much of its host.",
             ),
+            Self::LogLines => over(
+                Code::FuelExhausted,
+                "per_call.log_lines",
+                quota.log_lines.to_string(),
+                "The tool wrote too much into the log.",
+            ),
+            Self::RandomBytes => over(
+                Code::FuelExhausted,
+                "random_bytes",
+                MAX_RANDOM_BYTES.to_string(),
+                "The tool asked for too many random bytes at once.",
+            ),
+            Self::Handles => over(
+                Code::MemoryExceeded,
+                "handles",
+                MAX_RESOURCES.to_string(),
+                "The tool held too many of its host's resources at once.",
+            ),
             Self::Handed => over(
                 Code::OutputTooLarge,
                 "per_call.max_output",
@@ -124,9 +175,11 @@ impl Fault {
                 quota.memory.to_string(),
                 "The tool needed more memory than it may use.",
             ),
+            Self::TotalMemory => no_memory(),
             Self::NoRoom => {
                 Error::new(Code::Unavailable, "The server runs as many calls as it can.")
                     .retry(Retry::After(POOL_RETRY))
+                    .detail("limit", "sandbox.calls")
             }
             Self::Cancelled => Error::new(Code::Cancelled, "The call was cancelled."),
             Self::Crashed(why) => Error::new(
@@ -136,4 +189,11 @@ impl Fault {
             .because(why),
         }
     }
+}
+
+/// All calls together use as much memory as they may.
+pub(super) fn no_memory() -> Error {
+    Error::new(Code::Unavailable, "The server's tools use as much memory as they may.")
+        .retry(Retry::After(POOL_RETRY))
+        .detail("limit", "sandbox.memory")
 }

@@ -7,11 +7,13 @@ use wasmtime::component::Access;
 
 use super::bindings::{call, types};
 use super::fault::Broke;
-use super::state::{CallContext, CallState, Caller, Calls, GuestEvent, Level};
+use super::state::{CallContext, CallState, Calls, GuestEvent, Level};
+use crate::auth::Principal;
+use crate::names::Scope;
 
 impl CallState {
-    fn caller(&self) -> Option<&Caller> {
-        self.call.as_ref().map(|(caller, _)| &**caller)
+    fn caller(&self) -> Option<&Principal> {
+        self.call.as_ref().map(|(caller, _)| caller)
     }
 
     fn context(&self) -> Option<&CallContext> {
@@ -38,21 +40,23 @@ impl types::Host for &mut CallState {}
 impl call::HostWithStore<CallState> for Calls {
     fn remaining_fuel(mut host: Access<'_, CallState, Self>) -> wasmtime::Result<u64> {
         use wasmtime::AsContextMut;
-        host.as_context_mut().get_fuel()
+        let context = host.as_context_mut();
+        Ok(context.get_fuel()?.saturating_sub(context.data().imports_cost().0))
     }
 }
 
 impl call::Host for &mut CallState {
     fn agent(&mut self) -> wasmtime::Result<String> {
-        Ok(self.caller().map(|caller| caller.agent.clone()).unwrap_or_default())
+        Ok(self.caller().map(|caller| caller.agent().to_string()).unwrap_or_default())
     }
 
     fn subject(&mut self) -> wasmtime::Result<Option<String>> {
-        Ok(self.caller().and_then(|caller| caller.subject.clone()))
+        Ok(self.caller().and_then(|caller| caller.subject()).map(ToString::to_string))
     }
 
     fn scopes(&mut self) -> wasmtime::Result<Vec<String>> {
-        Ok(self.caller().map(|caller| caller.scopes.clone()).unwrap_or_default())
+        let scopes = self.caller().map(Principal::scopes).unwrap_or_default();
+        Ok(scopes.iter().map(Scope::to_string).collect())
     }
 
     fn request_id(&mut self) -> wasmtime::Result<String> {
@@ -113,6 +117,10 @@ impl call::Host for &mut CallState {
 
     fn log(&mut self, level: call::Level, message: String) -> wasmtime::Result<()> {
         self.charge_host_call()?;
+        if self.log_lines >= self.max_log_lines {
+            return Err(Broke::LogLines.into());
+        }
+        self.log_lines += 1;
         self.tell(GuestEvent::Log { level: level.into(), message: &message });
         Ok(())
     }

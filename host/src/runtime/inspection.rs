@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use wasm_encoder::{ComponentSection, CustomSection};
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{CanonicalFunction, CanonicalOption, Encoding, Parser, Payload};
 
 use super::capabilities::LINKED;
+use super::engine::EngineKind;
 use super::prepare::LoadError;
 
 /// The custom section that holds an author's manifest, `plugin.toml` as it is.
@@ -42,6 +43,8 @@ pub struct Inspection {
     pub exports: Vec<String>,
     /// Its manifest's text, where it carries one.
     pub manifest: Option<String>,
+    /// Which engine it needs.
+    pub engine: EngineKind,
 }
 
 impl Inspection {
@@ -112,6 +115,12 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, LoadError> {
         match &payload {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
+            // At any depth: a component is compiled with all that it contains.
+            Payload::ComponentCanonicalSection(section) => {
+                for function in section.clone() {
+                    found.is_concurrent |= is_concurrent(&function.map_err(malformed)?);
+                }
+            }
             _ if depth > 0 => {}
             _ => found.read(payload).map_err(malformed)?,
         }
@@ -119,9 +128,24 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, LoadError> {
     Ok(found.into_inspection())
 }
 
+/// Whether a function belongs to component-model-async: anything but plain calls in
+/// either direction and plain resources.
+fn is_concurrent(function: &CanonicalFunction) -> bool {
+    match function {
+        CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. } => {
+            options.contains(&CanonicalOption::Async)
+        }
+        CanonicalFunction::ResourceNew { .. }
+        | CanonicalFunction::ResourceDrop { .. }
+        | CanonicalFunction::ResourceRep { .. } => false,
+        _ => true,
+    }
+}
+
 #[derive(Default)]
 struct Found {
     is_component: bool,
+    is_concurrent: bool,
     imports: Vec<String>,
     exports: Vec<String>,
     manifest: Option<String>,
@@ -168,7 +192,9 @@ impl Found {
             false if exports("_start") => ComponentKind::Command,
             false => ComponentKind::CoreModule,
         };
-        Inspection { kind, imports: self.imports, exports: self.exports, manifest: self.manifest }
+        let engine = if self.is_concurrent { EngineKind::Concurrent } else { EngineKind::Plain };
+        let Self { imports, exports, manifest, .. } = self;
+        Inspection { kind, imports, exports, manifest, engine }
     }
 }
 

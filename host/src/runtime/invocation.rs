@@ -9,11 +9,12 @@ use wasmtime::{Store, UpdateDeadline};
 
 use super::capabilities;
 use super::engine::Sandbox;
-use super::fault::{Broke, Fault};
+use super::fault::{self, Broke, Fault};
 use super::memory::MemoryMeter;
 use super::output::RawOutput;
 use super::prepare::Prepared;
-use super::state::{CallContext, CallState, Caller, Console, GuestEvent};
+use super::state::{CallContext, CallState, Console, GuestEvent};
+use crate::auth::Principal;
 use crate::config::PerCall;
 use crate::error::Error;
 use crate::limits::Slot;
@@ -31,12 +32,17 @@ const HANDOVER_SLACK: usize = 64 << 10;
 
 /// How many resources (streams, pollables) and handles a guest may hold at once.
 /// The host keeps them outside the guest's memory.
-const MAX_RESOURCES: usize = 1_024;
+pub(super) const MAX_RESOURCES: usize = 1_024;
+
+/// What [`Spent::fuel`] is counted by: the engine and its line. What an instruction
+/// costs may differ in another; numbers of one meter can be compared.
+pub const METER: &str = "wasmtime-48";
 
 /// What a call spent, however it ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
-    /// Fuel that was burned.
+    /// Fuel that was burned, each call of an import included. Past its quota only by
+    /// what was spent between two ticks on calls of imports.
     pub fuel: Fuel,
     /// The most memory in use at once: all memories and tables.
     pub peak_memory: ByteCount,
@@ -91,10 +97,14 @@ pub async fn invoke(
 ) -> Invocation {
     let permit = slot.get().call().permit();
     let tool = Arc::clone(permit.tool());
-    let caller = Arc::new(Caller::from(permit.principal()));
+    let caller = permit.principal().clone();
     let quota = tool.per_call;
+    if !sandbox.memory.has_room_for(prepared.first_memory()) {
+        return nothing_spent(fault::no_memory());
+    }
     let cancel = context.cancel.clone();
-    let store = new_store(sandbox, &quota, Some((caller, context)));
+    let owner = Some(permit.principal().agent().clone());
+    let store = new_store(sandbox, prepared, &quota, Some((caller, context)));
     let guest = Arc::clone(&tool);
     let prepared = prepared.clone();
     let run = async move {
@@ -106,7 +116,7 @@ pub async fn invoke(
         });
         Ok::<_, wasmtime::Error>(run.await)
     };
-    let ended = match sandbox.burners.run(run).await {
+    let ended = match sandbox.burners.run(owner, run).await {
         Ok(Ok(ended)) => ended,
         Ok(Err(error)) => return nothing_spent(Error::internal(format!("{error:#}"))),
         Err(panic) => return nothing_spent(Error::internal(panic)),
@@ -132,8 +142,9 @@ pub(super) struct Ended<T> {
 /// A store for one guest, with its whole quota.
 pub(super) fn new_store(
     sandbox: &Sandbox,
+    prepared: &Prepared,
     quota: &PerCall,
-    call: Option<(Arc<Caller>, CallContext)>,
+    call: Option<(Principal, CallContext)>,
 ) -> wasmtime::Result<Store<CallState>> {
     let console = Console::default();
     let wasi =
@@ -145,17 +156,20 @@ pub(super) fn new_store(
     let state = CallState {
         wasi,
         resources,
-        memory: MemoryMeter::new(quota.memory),
+        memory: MemoryMeter::new(quota.memory, Arc::clone(&sandbox.memory)),
         console,
         call,
         clock,
         started,
         deadline: started + quota.deadline,
+        imports: 0,
         host_calls: 0,
         max_host_calls: quota.host_calls,
+        log_lines: 0,
+        max_log_lines: quota.log_lines,
         last_progress: None,
     };
-    let mut store = Store::try_new(&sandbox.engine, state)?;
+    let mut store = Store::try_new(prepared.engine(), state)?;
     store.limiter(|state| &mut state.memory);
     store.set_fuel(quota.fuel.0)?;
     store.fuel_async_yield_interval(Some(YIELD_INTERVAL))?;
@@ -164,6 +178,9 @@ pub(super) fn new_store(
         let state = context.data();
         if state.clock.now() >= state.deadline {
             return Err(Broke::Deadline.into());
+        }
+        if context.get_fuel()? <= state.imports_cost().0 {
+            return Err(Broke::Fuel.into());
         }
         // Host calls burn no fuel: a guest that lives on them has to leave the reactor
         // at a tick too.
@@ -195,18 +212,37 @@ pub(super) async fn bounded<T>(
         () = cancel.cancelled() => Err(Fault::Cancelled),
     };
     let state = store.data();
-    let result = outcome
+    let mut result = outcome
         .and_then(|result| result.map_err(|error| Fault::read(&error, state.memory.refused())));
-    let left = store.get_fuel().unwrap_or_default();
+    let burned = quota.fuel.0.saturating_sub(store.get_fuel().unwrap_or_default());
+    let fuel = Fuel(burned.saturating_add(state.imports_cost().0));
+    if result.is_ok() && fuel > quota.fuel {
+        result = Err(Fault::Fuel);
+    }
     let spent = Spent {
-        fuel: Fuel(quota.fuel.0.saturating_sub(left)),
+        fuel,
         peak_memory: state.memory.peak(),
         run: state.clock.now().saturating_duration_since(state.started),
         host_calls: state.host_calls,
     };
     let printed = state.console.text();
     if let (Some((_, context)), Some(text)) = (&state.call, &printed) {
-        (context.events)(GuestEvent::Printed(text));
+        let lines = quota.log_lines.saturating_sub(state.log_lines);
+        (context.events)(GuestEvent::Printed { text, lines });
     }
     Ended { result, spent, printed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_meter_is_named_after_the_engine_that_is_linked() {
+        let lock = include_str!("../../../Cargo.lock");
+        let mut packages = lock.split("[[package]]");
+        let engine = packages.find(|package| package.contains("name = \"wasmtime\"\n")).unwrap();
+        let line = METER.strip_prefix("wasmtime-").unwrap();
+        assert!(engine.contains(&format!("version = \"{line}.")), "{engine}");
+    }
 }

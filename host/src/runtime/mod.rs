@@ -6,8 +6,9 @@
 //!
 //! What a guest can reach: its own memory, the inert WASI of
 //! [`capabilities`](self), and the `call` interface, which tells it about its own
-//! call. What bounds it: fuel, the memory meter, the deadline, the number of host
-//! calls, and the size of what it hands over at once.
+//! call. What bounds it: fuel, which calls of imports cost too, the memory meter, the
+//! deadline, the number of host calls and of log lines, the size of what it hands over
+//! at once, and the number of resources that it holds.
 
 mod bindings;
 mod capabilities;
@@ -24,11 +25,11 @@ mod prepare;
 mod state;
 
 pub use compiler::{COMMAND as COMPILE_COMMAND, CannotCompile, Order, compile_here};
-pub use engine::{EngineKind, Machine, Sandbox, SandboxError};
+pub use engine::{EngineKind, Room, Sandbox, SandboxError};
 pub use inspection::{
     ComponentKind, Inspection, MANIFEST_SECTION, Source, embed_manifest, inspect,
 };
-pub use invocation::{Invocation, Spent, invoke};
+pub use invocation::{Invocation, METER, Spent, invoke};
 pub use output::{Block, Produced, RawOutput};
 pub use prepare::{DeclaredTool, LoadError, Prepared};
 pub use state::{CallContext, Events, GuestEvent, Level};

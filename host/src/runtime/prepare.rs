@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
-use wasmtime::Store;
 use wasmtime::component::Component;
+use wasmtime::{Engine, Store};
 
 use super::bindings::{ToolPlugin, ToolPluginPre, types};
 use super::engine::{EngineKind, Sandbox};
@@ -14,6 +14,7 @@ use super::inspection::{ComponentKind, Source};
 use super::invocation::{bounded, new_store};
 use super::state::CallState;
 use crate::config::PerCall;
+use crate::names::ByteCount;
 
 /// The largest file that is loaded, in bytes; a Python component has 18 MB.
 pub(super) const MAX_COMPONENT_BYTES: usize = 64 << 20;
@@ -55,7 +56,16 @@ pub struct DeclaredTool {
 
 /// A plugin that is compiled, linked and ready to be instantiated. Cheap to clone.
 #[derive(Clone)]
-pub struct Prepared(Arc<ToolPluginPre<CallState>>);
+pub struct Prepared(Arc<Ready>);
+
+struct Ready {
+    linked: ToolPluginPre<CallState>,
+    /// How many of its calls its engine has room for.
+    calls: u32,
+    /// What an instance takes of memory before any of its code was called; unknown
+    /// until the first one was made.
+    first_memory: OnceLock<ByteCount>,
+}
 
 impl fmt::Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,11 +74,27 @@ impl fmt::Debug for Prepared {
 }
 
 impl Prepared {
+    /// How many of its calls can run at once.
+    pub fn calls(&self) -> u32 {
+        self.0.calls
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        self.0.linked.engine()
+    }
+
+    /// What an instance takes at least, as far as that is known.
+    pub(super) fn first_memory(&self) -> ByteCount {
+        self.0.first_memory.get().copied().unwrap_or_default()
+    }
+
     pub(super) async fn instantiate(
         &self,
         store: &mut Store<CallState>,
     ) -> wasmtime::Result<ToolPlugin> {
-        self.0.instantiate_async(store).await
+        let instance = self.0.linked.instantiate_async(&mut *store).await?;
+        self.0.first_memory.get_or_init(|| store.data().memory.peak());
+        Ok(instance)
     }
 }
 
@@ -89,28 +115,25 @@ impl Sandbox {
     ) -> Result<Prepared, LoadError> {
         // Cheap refusals first: a typo must not wait for the compiler.
         servable(source)?;
-        let kind = EngineKind::Plain;
-        self.compiler.compile(source, kind, self.compatibility(), compiling).await?;
+        let kind = source.inspection().engine;
+        let engine = compatibility(&self.stage(kind).engine);
+        self.compiler.compile(source, kind, engine, compiling).await?;
         let (sandbox, bytes) = (Arc::clone(self), source.bytes().clone());
-        let linking = tokio::task::spawn_blocking(move || sandbox.link(&bytes));
+        let linking = tokio::task::spawn_blocking(move || sandbox.link(&bytes, kind));
         linking.await.map_err(|error| LoadError::new(error.to_string()))?
     }
 
-    /// Tells apart the engines that code is compiled for.
-    fn compatibility(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.engine.precompile_compatibility_hash().hash(&mut hasher);
-        hasher.finish()
-    }
-
     /// Takes the code of a component from the cache, which the compiler has filled.
-    fn link(&self, bytes: &[u8]) -> Result<Prepared, LoadError> {
-        let component = Component::from_binary(&self.engine, bytes)
+    fn link(&self, bytes: &[u8], kind: EngineKind) -> Result<Prepared, LoadError> {
+        let stage = self.stage(kind);
+        let component = Component::from_binary(&stage.engine, bytes)
             .map_err(|error| LoadError::new(format!("it does not compile: {error:#}")))?;
-        let linked = self.linker.instantiate_pre(&component).and_then(ToolPluginPre::new).map_err(
-            |error| LoadError::new(format!("it does not fit this version's contract: {error:#}")),
-        )?;
-        Ok(Prepared(Arc::new(linked)))
+        let linked = stage.linker.instantiate_pre(&component).and_then(ToolPluginPre::new);
+        let linked = linked.map_err(|error| {
+            LoadError::new(format!("it does not fit this version's contract: {error:#}"))
+        })?;
+        let first_memory = OnceLock::new();
+        Ok(Prepared(Arc::new(Ready { linked, calls: stage.calls, first_memory })))
     }
 
     /// Asks a plugin for its tools, twice, each time in a fresh instance that was
@@ -146,8 +169,8 @@ impl Sandbox {
         prepared: &Prepared,
         quota: &PerCall,
     ) -> Result<Vec<types::Tool>, LoadError> {
-        let store =
-            new_store(self, quota, None).map_err(|error| LoadError::new(format!("{error:#}")))?;
+        let store = new_store(self, prepared, quota, None)
+            .map_err(|error| LoadError::new(format!("{error:#}")))?;
         let quota = *quota;
         let prepared = prepared.clone();
         let asked = async move {
@@ -157,7 +180,7 @@ impl Sandbox {
             })
             .await
         };
-        let ended = self.burners.run(asked).await.map_err(LoadError::new)?;
+        let ended = self.burners.run(None, asked).await.map_err(LoadError::new)?;
         ended.result.map_err(|fault| {
             let error = fault.into_error(&quota);
             let mut why = format!("asked for its tools, it failed with {}", error.code());
@@ -168,6 +191,13 @@ impl Sandbox {
             LoadError::new(why)
         })
     }
+}
+
+/// Tells apart the engines that code is compiled for.
+fn compatibility(engine: &Engine) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Whether a component is of the kind that is served, and imports only what is linked.

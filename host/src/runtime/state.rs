@@ -18,7 +18,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::memory::MemoryMeter;
 use crate::auth::Principal;
 use crate::clock::Clock;
-use crate::names::{RequestId, Scope};
+use crate::names::{Fuel, RequestId};
 
 /// What a guest may print before the rest is dropped, in bytes. Enough for a panic
 /// message and some lines around it.
@@ -59,7 +59,12 @@ pub enum GuestEvent<'a> {
         message: &'a str,
     },
     /// What it printed to standard output and standard error, told once, at its end.
-    Printed(&'a str),
+    Printed {
+        /// All of it, or as much as is kept.
+        text: &'a str,
+        /// How many lines of it may go to the operator's log.
+        lines: u32,
+    },
 }
 
 /// Hears what a guest says.
@@ -88,24 +93,6 @@ impl fmt::Debug for CallContext {
     }
 }
 
-/// Who calls, as the guest may know it.
-#[derive(Debug)]
-pub(super) struct Caller {
-    pub(super) agent: String,
-    pub(super) subject: Option<String>,
-    pub(super) scopes: Vec<String>,
-}
-
-impl From<&Principal> for Caller {
-    fn from(principal: &Principal) -> Self {
-        Self {
-            agent: principal.agent().to_string(),
-            subject: principal.subject().map(ToString::to_string),
-            scopes: principal.scopes().iter().map(Scope::to_string).collect(),
-        }
-    }
-}
-
 /// The data of a call's store.
 pub(super) struct CallState {
     pub(super) wasi: WasiCtx,
@@ -113,13 +100,34 @@ pub(super) struct CallState {
     pub(super) memory: MemoryMeter,
     pub(super) console: Console,
     /// `None` while the host asks for the plugin's tools.
-    pub(super) call: Option<(Arc<Caller>, CallContext)>,
+    pub(super) call: Option<(Principal, CallContext)>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) started: Instant,
     pub(super) deadline: Instant,
+    /// Calls of imports, those of inert WASI included.
+    pub(super) imports: u64,
     pub(super) host_calls: u32,
     pub(super) max_host_calls: u32,
+    pub(super) log_lines: u32,
+    pub(super) max_log_lines: u32,
     pub(super) last_progress: Option<f64>,
+}
+
+/// The fuel that a call of an import costs: about what the host works for it. The
+/// engine's meter stands still meanwhile.
+const IMPORT_FUEL: u64 = 1_000;
+
+impl CallState {
+    /// Counts a call of an import, and passes the state on to it.
+    pub(super) fn imported(&mut self) -> &mut Self {
+        self.imports = self.imports.saturating_add(1);
+        self
+    }
+
+    /// What the calls of imports have cost so far.
+    pub(super) fn imports_cost(&self) -> Fuel {
+        Fuel(self.imports.saturating_mul(IMPORT_FUEL))
+    }
 }
 
 /// Tells the engine that `call`'s functions work on the whole [`CallState`].
@@ -130,7 +138,9 @@ impl HasData for Calls {
 }
 
 impl WasiView for CallState {
+    /// Every function of WASI gets at its state through this.
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.imported();
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
     }
 }

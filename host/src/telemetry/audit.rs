@@ -203,8 +203,7 @@ impl OpenRecord {
         let duration = clock.now().saturating_duration_since(self.since);
         let request_id = self.record.request_id;
         let record = std::mem::replace(&mut self.record, CallRecord::new(request_id));
-        let tool = record.tool.as_ref().map(|tool| &tool.name);
-        metrics.closed(tool, &ending, duration, record.cost.map(|cost| cost.fuel));
+        metrics.closed(&record, &ending, duration);
         match place {
             Place::Kept(permit) => {
                 let ended = Ended { record, opened: self.opened, duration, ending };

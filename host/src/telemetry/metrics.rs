@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -17,13 +18,14 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::record::Ending;
-use crate::names::{Fuel, ToolName};
+use super::record::{CallRecord, Ending};
+use crate::names::ToolName;
+use crate::runtime::Spent;
 
 /// The media type of what [`Metrics::encode`] returns (OpenMetrics 1.0).
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// How many tools have series of their own: each has about 25. What is served beyond
+/// How many tools have series of their own: each has about 40. What is served beyond
 /// them counts as [`UNKNOWN`].
 const MAX_TOOLS: usize = 1_000;
 
@@ -48,11 +50,28 @@ struct PerToolAndCode {
     code: &'static str,
 }
 
+/// Upper ends of the classes of a call's peak memory, in bytes: from a Rust tool to an
+/// interpreter with its data.
+const PEAK_MEMORY_BYTES: [f64; 6] = [
+    (1 << 20) as f64,
+    (4 << 20) as f64,
+    (16 << 20) as f64,
+    (64 << 20) as f64,
+    (256 << 20) as f64,
+    (1 << 30) as f64,
+];
+
 /// What is counted for each tool.
 struct Families {
     calls: Family<PerToolAndCode, Counter>,
     duration: Family<PerTool, Histogram, fn() -> Histogram>,
+    peak_memory: Family<PerTool, Histogram, fn() -> Histogram>,
+    queued: Family<PerTool, Counter<f64, AtomicU64>>,
+    run: Family<PerTool, Counter<f64, AtomicU64>>,
     fuel: Family<PerTool, Counter>,
+    host_calls: Family<PerTool, Counter>,
+    input: Family<PerTool, Counter>,
+    output: Family<PerTool, Counter>,
 }
 
 impl Default for Families {
@@ -60,7 +79,13 @@ impl Default for Families {
         Self {
             calls: Family::default(),
             duration: Family::new_with_constructor(|| Histogram::new(DURATION_SECONDS)),
+            peak_memory: Family::new_with_constructor(|| Histogram::new(PEAK_MEMORY_BYTES)),
+            queued: Family::default(),
+            run: Family::default(),
             fuel: Family::default(),
+            host_calls: Family::default(),
+            input: Family::default(),
+            output: Family::default(),
         }
     }
 }
@@ -72,7 +97,13 @@ impl Families {
             label: label.to_owned(),
             ok: self.calls(label, Ending::Ok.label()),
             duration: self.duration.get_or_create_owned(&tool),
+            peak_memory: self.peak_memory.get_or_create_owned(&tool),
+            queued: self.queued.get_or_create_owned(&tool),
+            run: self.run.get_or_create_owned(&tool),
             fuel: self.fuel.get_or_create_owned(&tool),
+            host_calls: self.host_calls.get_or_create_owned(&tool),
+            input: self.input.get_or_create_owned(&tool),
+            output: self.output.get_or_create_owned(&tool),
         })
     }
 
@@ -87,7 +118,27 @@ struct ToolSeries {
     label: String,
     ok: Counter,
     duration: Histogram,
+    peak_memory: Histogram,
+    queued: Counter<f64, AtomicU64>,
+    run: Counter<f64, AtomicU64>,
     fuel: Counter,
+    host_calls: Counter,
+    input: Counter,
+    output: Counter,
+}
+
+impl ToolSeries {
+    fn count(&self, record: &CallRecord) {
+        if let Some(Spent { fuel, peak_memory, run, host_calls }) = record.cost {
+            self.peak_memory.observe(peak_memory.0 as f64);
+            self.run.inc_by(run.as_secs_f64());
+            self.fuel.inc_by(fuel.0);
+            self.host_calls.inc_by(host_calls.into());
+        }
+        self.queued.inc_by(record.queued.unwrap_or_default().as_secs_f64());
+        self.input.inc_by(record.input().unwrap_or_default().0);
+        self.output.inc_by(record.output.unwrap_or_default().0);
+    }
 }
 
 /// All series of one process.
@@ -137,7 +188,19 @@ impl Metrics {
         let help = "Time from a call's arrival to its answer";
         to.register_with_unit("call_duration", help, Unit::Seconds, duration);
         to.register("calls_in_flight", "Calls that have not ended", self.in_flight.clone());
+        let help = "The most memory that a call used at once";
+        to.register_with_unit("call_peak_memory", help, Unit::Bytes, families.peak_memory.clone());
+        let help = "Time that calls waited for their slots";
+        to.register_with_unit("queue", help, Unit::Seconds, families.queued.clone());
+        let help = "Time from a guest's start to its end";
+        to.register_with_unit("run", help, Unit::Seconds, families.run.clone());
         to.register("fuel", "Fuel that guests burned", families.fuel.clone());
+        let help = "Calls of capabilities by guests";
+        to.register("host_calls", help, families.host_calls.clone());
+        let help = "Arguments of calls";
+        to.register_with_unit("input", help, Unit::Bytes, families.input.clone());
+        let help = "Results of calls";
+        to.register_with_unit("output", help, Unit::Bytes, families.output.clone());
         to.register("audit_records", "Audit records written", self.audit_written.clone());
         let lost = self.audit_lost.clone();
         to.register("audit_records_lost", "Audit records that could not be written", lost);
@@ -159,21 +222,15 @@ impl Metrics {
     }
 
     /// A call that [`Metrics::opened`] counted ends.
-    pub(super) fn closed(
-        &self,
-        tool: Option<&ToolName>,
-        ending: &Ending,
-        duration: Duration,
-        fuel: Option<Fuel>,
-    ) {
+    pub(super) fn closed(&self, record: &CallRecord, ending: &Ending, duration: Duration) {
         self.in_flight.dec();
-        let series = self.series(tool);
+        let series = self.series(record.tool.as_ref().map(|tool| &tool.name));
         match ending {
             Ending::Ok => series.ok.inc(),
             Ending::Error(_) => self.families.calls(&series.label, ending.label()).inc(),
         };
         series.duration.observe(duration.as_secs_f64());
-        series.fuel.inc_by(fuel.map_or(0, |fuel| fuel.0));
+        series.count(record);
     }
 
     /// Records reached the audit log.
@@ -212,21 +269,40 @@ impl Metrics {
 mod tests {
     use super::*;
     use crate::error::{Code, PluginCode};
+    use crate::names::{ByteCount, Fuel, RequestId};
+    use crate::telemetry::record::tests::tool;
 
     const MS: Duration = Duration::from_millis(1);
+
+    fn record(name: Option<&str>, fuel: Option<u64>) -> CallRecord {
+        let spent = |fuel| Spent {
+            fuel: Fuel(fuel),
+            peak_memory: ByteCount(2 << 20),
+            run: MS,
+            host_calls: 3,
+        };
+        CallRecord {
+            tool: name.map(tool),
+            arguments: Some("{}".into()),
+            output: fuel.map(|_| ByteCount(10)),
+            queued: Some(MS),
+            cost: fuel.map(spent),
+            ..CallRecord::new(RequestId::generate())
+        }
+    }
 
     #[test]
     fn calls_are_counted_by_tool_and_code() {
         let metrics = Metrics::new();
-        let tool: ToolName = "get_record".parse().unwrap();
         let not_found = Code::Plugin(PluginCode::parse("RECORD_NOT_FOUND").unwrap());
-        let close = |tool, ending, fuel| {
+        let close = |name, ending, fuel| {
             metrics.opened();
-            metrics.closed(tool, &ending, 2 * MS, fuel);
+            metrics.closed(&record(name, fuel), &ending, 2 * MS);
         };
-        close(Some(&tool), Ending::Ok, Some(Fuel(100)));
-        close(Some(&tool), Ending::Ok, Some(Fuel(20)));
-        close(Some(&tool), Ending::Error(not_found), Some(Fuel(3)));
+        let name = Some("get_record");
+        close(name, Ending::Ok, Some(100));
+        close(name, Ending::Ok, Some(20));
+        close(name, Ending::Error(not_found), Some(3));
         close(None, Ending::Error(Code::ToolNotFound), None);
         metrics.opened();
         metrics.audit_written(4);
@@ -240,6 +316,13 @@ mod tests {
             r#"bulkhead_call_duration_seconds_bucket{le="0.0025",tool="get_record"} 3"#,
             r#"bulkhead_call_duration_seconds_bucket{le="0.001",tool="get_record"} 0"#,
             r#"bulkhead_fuel_total{tool="get_record"} 123"#,
+            r#"bulkhead_call_peak_memory_bytes_bucket{le="1048576.0",tool="get_record"} 0"#,
+            r#"bulkhead_call_peak_memory_bytes_bucket{le="4194304.0",tool="get_record"} 3"#,
+            r#"bulkhead_queue_seconds_total{tool="get_record"} 0.003"#,
+            r#"bulkhead_run_seconds_total{tool="get_record"} 0.003"#,
+            r#"bulkhead_host_calls_total{tool="get_record"} 9"#,
+            r#"bulkhead_input_bytes_total{tool="get_record"} 6"#,
+            r#"bulkhead_output_bytes_total{tool="get_record"} 30"#,
             "bulkhead_calls_in_flight 1",
             "bulkhead_audit_records_total 4",
             "bulkhead_audit_records_lost_total 1",
@@ -254,8 +337,7 @@ mod tests {
         let metrics = Metrics::new();
         for n in 0..MAX_TOOLS + 10 {
             metrics.opened();
-            let tool: ToolName = format!("tool{n}").parse().unwrap();
-            metrics.closed(Some(&tool), &Ending::Ok, MS, None);
+            metrics.closed(&record(Some(&format!("tool{n}")), None), &Ending::Ok, MS);
         }
         let text = metrics.encode();
         assert_eq!(text.matches("bulkhead_fuel_total").count(), MAX_TOOLS + 1);

@@ -11,7 +11,7 @@ use super::shape::{self, Keys, clean};
 use crate::catalog::Tool;
 use crate::error::{Code, Error};
 use crate::names::{AgentName, ByteCount, Fuel, RequestId, Subject};
-use crate::runtime::Spent;
+use crate::runtime::{METER, Spent};
 
 /// The version of the line's form. Fields may be added within one; readers skip
 /// what they do not know.
@@ -70,6 +70,13 @@ impl CallRecord {
             queued: None,
             cost: None,
         }
+    }
+}
+
+impl CallRecord {
+    /// How large the arguments are, where they were looked at.
+    pub fn input(&self) -> Option<ByteCount> {
+        self.arguments.as_ref().map(|arguments| ByteCount(arguments.len() as u64))
     }
 }
 
@@ -199,7 +206,10 @@ pub(super) struct Line<'a> {
     queue_ms: Option<Millis>,
     run_ms: Option<Millis>,
     fuel: Option<Fuel>,
+    meter: Option<&'static str>,
     peak_memory_bytes: Option<ByteCount>,
+    host_calls: Option<u32>,
+    input_bytes: Option<ByteCount>,
     // Last, so that the hash follows what it continues.
     prev: &'a str,
 }
@@ -235,7 +245,10 @@ impl<'a> Line<'a> {
             queue_ms: record.queued.map(Millis),
             run_ms: record.cost.map(|cost| Millis(cost.run)),
             fuel: record.cost.map(|cost| cost.fuel),
+            meter: record.cost.map(|_| METER),
             peak_memory_bytes: record.cost.map(|cost| cost.peak_memory),
+            host_calls: record.cost.map(|cost| cost.host_calls),
+            input_bytes: record.input(),
             prev: link.prev,
         }
     }
@@ -299,6 +312,7 @@ pub(super) mod tests {
                 max_input: ByteCount(1),
                 max_output: ByteCount(1),
                 host_calls: 1,
+                log_lines: 1,
             },
             per_plugin: None,
             per_agent: None,
@@ -329,7 +343,8 @@ pub(super) mod tests {
             "tool": null, "plugin": null, "plugin_version": null, "digest": null,
             "outcome": "refused", "code": "UNAUTHENTICATED",
             "arguments": null, "output_bytes": null, "duration_ms": 1.234, "queue_ms": null,
-            "run_ms": null, "fuel": null, "peak_memory_bytes": null,
+            "run_ms": null, "fuel": null, "meter": null, "peak_memory_bytes": null,
+            "host_calls": null, "input_bytes": null,
         });
         assert_eq!(fields, expected);
         assert!(line(&bare).ends_with(&format!(r#","prev":"{}"}}"#, "0".repeat(64))));
@@ -349,7 +364,7 @@ pub(super) mod tests {
         record.queued = Some(Duration::from_millis(3));
         let (fuel, peak_memory) = (Fuel(1_000), ByteCount(65_536));
         record.cost =
-            Some(Spent { fuel, peak_memory, run: Duration::from_micros(1_500), host_calls: 0 });
+            Some(Spent { fuel, peak_memory, run: Duration::from_micros(1_500), host_calls: 2 });
         let fields: Value = serde_json::from_str(&line(&ended(record, Ending::Ok))).unwrap();
         for (field, value) in [
             ("trace_id", json!("4bf92f3577b34da6a3ce929d0e0e4736")),
@@ -367,7 +382,10 @@ pub(super) mod tests {
             ("queue_ms", json!(3.0)),
             ("run_ms", json!(1.5)),
             ("fuel", json!(1_000)),
+            ("meter", json!("wasmtime-48")),
             ("peak_memory_bytes", json!(65_536)),
+            ("host_calls", json!(2)),
+            ("input_bytes", json!(13)),
         ] {
             assert_eq!(fields[field], value, "{field}");
         }
