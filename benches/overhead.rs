@@ -16,6 +16,7 @@
 mod common;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +33,10 @@ use tokio_util::sync::CancellationToken;
 /// costs when the machine leaves it alone.
 const ROUNDS: usize = 5;
 
-fn main() {
+fn main() -> ExitCode {
+    if let Some(compiled) = bulkhead::cli::compile_if_asked() {
+        return compiled;
+    }
     let dir: PathBuf = std::env::args_os().nth(1).map_or_else(|| "plugins".into(), Into::into);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
@@ -70,6 +74,7 @@ fn main() {
         }
         host.audit.finish().await;
     });
+    ExitCode::SUCCESS
 }
 
 async fn per_call(case: &Case, call: impl AsyncFn()) -> Duration {

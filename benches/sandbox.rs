@@ -15,6 +15,7 @@
 mod common;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,10 @@ const BATCH: u32 = 200;
 /// How many callers call at the same time.
 const CALLERS: [usize; 3] = [1, 2, 4];
 
-fn main() {
+fn main() -> ExitCode {
+    if let Some(compiled) = bulkhead::cli::compile_if_asked() {
+        return compiled;
+    }
     let dir: PathBuf = std::env::args_os().nth(1).map_or_else(|| "plugins".into(), Into::into);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
@@ -59,6 +63,7 @@ fn main() {
         }
         host.audit.finish().await;
     });
+    ExitCode::SUCCESS
 }
 
 async fn compare(host: &Arc<Host>, bare: &Bare, case: &Case) {

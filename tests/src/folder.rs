@@ -123,6 +123,20 @@ impl Folder {
         self.path(".bulkhead").join(name)
     }
 
+    /// The processes that compile for this folder's servers, by their ids.
+    pub fn compilers(&self) -> Vec<u32> {
+        let processes = std::fs::read_dir("/proc").expect("the kernel lists processes");
+        let ids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let here = self.root().as_os_str().as_encoded_bytes();
+        let compiles = |id: &u32| {
+            // One that has ended by now has no command line.
+            let command = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+            command.starts_with(b"bulkhead\0compile\0")
+                && command.windows(here.len()).any(|part| part == here)
+        };
+        ids.filter(compiles).collect()
+    }
+
     /// The folder itself.
     pub fn root(&self) -> &Path {
         self.0.path()

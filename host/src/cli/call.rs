@@ -151,7 +151,10 @@ fn called(reply: Reply) -> Result<Called, Failure> {
 fn tell_refusal(change: &Change) {
     match change {
         Change::Refused { .. } | Change::Contested { .. } => eprintln!("{change}"),
-        Change::Loading { .. } | Change::Served { .. } | Change::Gone { .. } => {}
+        Change::Loading { .. }
+        | Change::Compiling { .. }
+        | Change::Served { .. }
+        | Change::Gone { .. } => {}
     }
 }
 

@@ -59,6 +59,7 @@ async fn follow(host: &Host, sources: &Sources) {
 fn tell(change: &Change) {
     match change {
         Change::Loading { .. } => {}
+        Change::Compiling { .. } => eprintln!("… {change}"),
         Change::Served { .. } | Change::Gone { .. } => eprintln!("✓ {change}"),
         Change::Refused { .. } | Change::Contested { .. } => eprintln!("✗ {change}"),
     }

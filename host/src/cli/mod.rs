@@ -11,6 +11,7 @@
 
 mod build;
 mod call;
+mod compile;
 mod config;
 mod dev;
 mod failure;
@@ -29,6 +30,8 @@ use clap::{Parser, Subcommand};
 
 pub use build::{BuildError, Builder};
 use failure::Failure;
+
+use crate::runtime::COMPILE_COMMAND;
 
 /// An MCP server whose tools are WebAssembly components.
 ///
@@ -68,6 +71,17 @@ enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Compile the component on standard input into a server's cache.
+    #[command(hide = true)]
+    Compile(compile::Compile),
+}
+
+/// Does what a server's compiler does, if that is what this process was started for, and
+/// says how it ended. For programs that are not `bulkhead` but load plugins: a sandbox
+/// starts its own program to compile.
+pub fn compile_if_asked() -> Option<ExitCode> {
+    let asked = std::env::args_os().nth(1).is_some_and(|command| command == COMPILE_COMMAND);
+    asked.then(|| run(std::env::args_os()))
 }
 
 /// Runs the program and says how it ended.
@@ -98,5 +112,6 @@ fn dispatch(Arguments { config, command }: Arguments) -> Result<ExitCode, Failur
         Command::Plugin(command) => command.run(),
         Command::Key(command) => command.run(&load()?),
         Command::Config(command) => command.run(config.as_deref()),
+        Command::Compile(command) => Ok(command.run()),
     }
 }

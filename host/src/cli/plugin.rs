@@ -7,10 +7,11 @@ use std::sync::Arc;
 use clap::Subcommand;
 
 use super::failure::{self, Failure};
+use super::progress::Progress;
 use super::shared;
 use crate::clock::SystemClock;
-use crate::config::{Manifest, PerCall, Totals};
-use crate::runtime::{ComponentKind, Inspection, Sandbox, inspect};
+use crate::config::{self, Manifest, PerCall, Totals};
+use crate::runtime::{ComponentKind, Inspection, Sandbox, Source};
 use crate::sanitize::{clean_line, clean_text};
 
 #[derive(Debug, Subcommand)]
@@ -30,16 +31,17 @@ impl Plugin {
             Failure::new(failure::DATA, format!("{}: {why}", file.display()))
         };
         let bytes = std::fs::read(&file).map_err(|error| failed(&error))?;
-        let inspection = inspect(&bytes).map_err(|error| failed(&error))?;
+        let source = Source::new(bytes).map_err(|error| failed(&error))?;
+        let inspection = source.inspection();
         let manifest = inspection
             .manifest
             .as_deref()
             .map(|text| Manifest::parse("its manifest", text))
             .transpose()
             .map_err(|problems| failed(&problems))?;
-        identity(&file, manifest.as_ref(), bytes.len());
-        tools(&inspection, &bytes)?;
-        imports(&inspection);
+        identity(&file, manifest.as_ref(), source.bytes().len());
+        tools(&source)?;
+        imports(inspection);
         if let Some(manifest) = &manifest {
             wants(manifest);
         }
@@ -63,7 +65,8 @@ fn identity(file: &std::path::Path, manifest: Option<&Manifest>, bytes: usize) {
     println!("  {} KiB", bytes.div_ceil(1024));
 }
 
-fn tools(inspection: &Inspection, bytes: &[u8]) -> Result<(), Failure> {
+fn tools(source: &Source) -> Result<(), Failure> {
+    let inspection = source.inspection();
     println!("\ntools");
     let why_not = match inspection.kind {
         ComponentKind::Tools => None,
@@ -83,11 +86,15 @@ fn tools(inspection: &Inspection, bytes: &[u8]) -> Result<(), Failure> {
         let cache = std::env::temp_dir().join(format!("bulkhead-{}", std::process::id()));
         let quota = PerCall::default();
         let totals = Totals { calls: 1, memory: quota.memory };
-        let sandbox = Sandbox::new(&cache, Arc::new(SystemClock), &totals)
+        let limits = config::Compiler::default();
+        let sandbox = Sandbox::new(&cache, Arc::new(SystemClock), &totals, limits)
             .map_err(|error| Failure::new(failure::UNAVAILABLE, error))?;
+        let sandbox = Arc::new(sandbox);
         // What this compiled is of no further use.
         let _removed = RemovedAtEnd(cache);
-        let prepared = match sandbox.prepare(bytes) {
+        let progress = Progress::begin("loading it");
+        let compiling = || progress.tell("compiling it");
+        let prepared = match sandbox.prepare(source, &compiling).await {
             Ok(prepared) => prepared,
             Err(why) => return Ok(Err(why)),
         };

@@ -16,7 +16,7 @@ impl Progress {
             return Self(ProgressBar::hidden());
         }
         let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} … {elapsed}") {
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
             bar.set_style(style);
         }
         bar.set_message(what.to_owned());
@@ -27,6 +27,17 @@ impl Progress {
     /// Says how far it is.
     pub(super) fn tell(&self, what: &str) {
         self.0.set_message(what.to_owned());
+    }
+
+    /// Says what begins now, instead.
+    pub(super) fn start_over(&self, what: &str) {
+        self.0.set_message(what.to_owned());
+        self.0.reset_elapsed();
+    }
+
+    /// Lets somebody else write a line.
+    pub(super) fn aside(&self, write: impl FnOnce()) {
+        self.0.suspend(write);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::failure::{self, Failure};
 use super::progress::Progress;
@@ -53,9 +53,16 @@ pub(super) fn host(config: &Config) -> Result<Arc<Host>, Failure> {
 /// Loads the plugins for the first time, telling `observe` of each.
 pub(super) async fn load_plugins(host: &Host, observe: &(dyn Fn(&Change) + Send + Sync)) {
     let progress = Progress::begin("loading plugins");
+    let compiling = AtomicBool::new(false);
     let tell = |change: &Change| {
-        progress.tell(&change.to_string());
-        observe(change);
+        // What takes longest stays on display beside what is done in a moment.
+        if matches!(change, Change::Compiling { .. }) {
+            compiling.store(true, Ordering::Relaxed);
+            progress.start_over(&change.to_string());
+        } else if !compiling.load(Ordering::Relaxed) {
+            progress.tell(&change.to_string());
+        }
+        progress.aside(|| observe(change));
     };
     host.plugins.refresh(&tell).await;
     host.loaded.store(true, Ordering::Relaxed);
@@ -65,7 +72,9 @@ pub(super) async fn load_plugins(host: &Host, observe: &(dyn Fn(&Change) + Send 
 pub(super) fn log_change(change: &Change) {
     match change {
         Change::Loading { .. } => tracing::debug!("{change}"),
-        Change::Served { .. } | Change::Gone { .. } => tracing::info!("{change}"),
+        Change::Compiling { .. } | Change::Served { .. } | Change::Gone { .. } => {
+            tracing::info!("{change}");
+        }
         Change::Refused { .. } | Change::Contested { .. } => tracing::warn!("{change}"),
     }
 }

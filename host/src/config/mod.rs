@@ -31,7 +31,8 @@ pub use quota::{
     PerAgent, PerAgentPatch, PerCall, PerCallPatch, PerPlugin, PerPluginPatch, RateLimit,
 };
 pub use server::{
-    Admin, Audit, Auth, Health, OnFailure, Plugins, Server, State, Telemetry, Totals, Trust,
+    Admin, Audit, Auth, Compiler, Health, OnFailure, Plugins, Server, State, Telemetry, Totals,
+    Trust,
 };
 pub use sidecar::{OnDenied, Sidecar, ToolRules};
 
@@ -54,6 +55,8 @@ pub struct Config {
     pub state: State,
     /// What is served.
     pub plugins: Plugins,
+    /// What compiling one plugin may take.
+    pub compiler: Compiler,
     /// How callers prove who they are.
     pub auth: Auth,
     /// Who may call what.
@@ -141,6 +144,7 @@ impl Config {
             health: root.table("health", Health::read),
             admin: root.table("admin", |section| Admin::read(section, &state)),
             plugins: root.table("plugins", |section| Plugins::read(section, base)),
+            compiler: root.table("compiler", Compiler::read),
             auth: root.table("auth", |section| Auth::read(section, &state)),
             agents: agents::read(root, per_agent, &ceilings),
             sandbox,
@@ -207,6 +211,7 @@ mod tests {
         assert_eq!(config.auth.keys, Path::new(".bulkhead/keys.toml"));
         assert_eq!(config.audit.path, Path::new(".bulkhead/audit.jsonl"));
         assert_eq!(config.plugins.dir, Path::new("plugins"));
+        assert_eq!(config.compiler, Compiler::default());
         assert_eq!(config.per_call, PerCall::default());
         assert_eq!(config.sandbox.memory, ByteCount(Machine::look().memory.0 / 2));
         assert_eq!(config.per_plugin, PerPlugin::default());
@@ -237,6 +242,10 @@ mod tests {
             [plugins]
             dir = "/srv/plugins"
             trust = "any"
+            [compiler]
+            cpu = "1s"
+            memory = "64MiB"
+            timeout = "1h"
             [auth]
             keys = "secret/keys.toml"
             [sandbox]
@@ -289,6 +298,14 @@ mod tests {
         assert_eq!(config.admin.socket, Path::new("/run/bulkhead.sock"));
         assert_eq!(config.state.dir, Path::new("/etc/bulkhead/state"));
         assert_eq!(config.plugins.dir, Path::new("/srv/plugins"));
+        assert_eq!(
+            config.compiler,
+            Compiler {
+                cpu: Duration::from_secs(1),
+                memory: ByteCount(64 << 20),
+                timeout: Duration::from_secs(3_600),
+            }
+        );
         assert_eq!(config.auth.keys, Path::new("/etc/bulkhead/state/secret/keys.toml"));
         assert_eq!(config.sandbox, Totals { calls: 16, memory: ByteCount(2 << 20) });
         let fuel = Ceiling { most: Fuel(1_000_000), set_by: "ceiling.per_call.fuel" };
@@ -476,6 +493,15 @@ mod tests {
             (
                 "[per_plugin]\nburst = 5",
                 "b.toml:2:9: `per_plugin.burst`: a burst needs a `rate` beside it",
+            ),
+            ("[compiler]\ncpu = \"999ms\"", "b.toml:2:7: `compiler.cpu`: must be 1s to 3600s"),
+            (
+                "[compiler]\nmemory = \"63MiB\"",
+                "b.toml:2:10: `compiler.memory`: must be 64MiB to 64GiB",
+            ),
+            (
+                "[compiler]\ntimeout = \"61min\"",
+                "b.toml:2:11: `compiler.timeout`: must be 1s to 3600s",
             ),
             (
                 "[plugins]\ntrust = \"first-use\"",

@@ -81,6 +81,18 @@ pub enum Trust {
     Any,
 }
 
+/// `[compiler]`: what compiling one component may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compiler {
+    /// CPU time of all its threads together, rounded up to whole seconds. `1s` to `1h`;
+    /// default `2min`.
+    pub cpu: Duration,
+    /// Memory that it may write. `64MiB` to `64GiB`; default `2GiB`.
+    pub memory: ByteCount,
+    /// Wall clock. `1s` to `1h`; default `2min`.
+    pub timeout: Duration,
+}
+
 /// `[sandbox]`: what all calls together may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Totals {
@@ -129,6 +141,9 @@ pub struct Telemetry {
 
 const MAX_BODY: RangeInclusive<ByteCount> = ByteCount(1 << 10)..=ByteCount(64 << 20);
 const MAX_CONNECTIONS: RangeInclusive<u32> = 1..=1_000_000;
+const COMPILER_TIME: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
+/// Below the lower end, the compiler's own threads do not start.
+const COMPILER_MEMORY: RangeInclusive<ByteCount> = ByteCount(64 << 20)..=ByteCount(64 << 30);
 const TOTAL_MEMORY: RangeInclusive<ByteCount> = ByteCount(1 << 20)..=ByteCount(16 << 40);
 const SHUTDOWN_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(600);
 const DRAIN_TIMEOUT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3_600);
@@ -198,6 +213,24 @@ fn trust(node: &Node) -> Result<Trust, Wrong> {
         &[("any", Some(Trust::Any)), ("first-use", None), ("locked", None)];
     choice(WORDS)(node)?
         .ok_or_else(|| Wrong::new("this version serves no trust but `any`: it keeps no lock file"))
+}
+
+impl Default for Compiler {
+    fn default() -> Self {
+        let time = Duration::from_secs(120);
+        Self { cpu: time, memory: ByteCount(2 << 30), timeout: time }
+    }
+}
+
+impl Compiler {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let Self { cpu, memory, timeout } = Self::default();
+        Self {
+            cpu: section.get("cpu", duration(COMPILER_TIME)).unwrap_or(cpu),
+            memory: section.get("memory", byte_count(COMPILER_MEMORY)).unwrap_or(memory),
+            timeout: section.get("timeout", duration(COMPILER_TIME)).unwrap_or(timeout),
+        }
+    }
 }
 
 impl Totals {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
 
 use super::load::{Files, Loaded, load};
 use super::snapshot::Snapshot;
@@ -19,6 +20,9 @@ use crate::sanitize::clean_text;
 
 /// The most plugins that are loaded from one folder.
 const MAX_PLUGINS: usize = 10_000;
+
+/// The most plugins that are loaded at once, on a machine with more cores than this.
+const MAX_LOADING: usize = 16;
 
 /// What the configuration says about plugins.
 #[derive(Clone, Debug)]
@@ -36,8 +40,13 @@ pub struct PluginsConfig {
 /// Something that a look at the folder found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A plugin is being read, and perhaps compiled, which may take a while.
+    /// A plugin is being read.
     Loading {
+        /// Its file's name without the ending.
+        file: String,
+    },
+    /// A compiler was started for a plugin: this takes a while.
+    Compiling {
         /// Its file's name without the ending.
         file: String,
     },
@@ -79,6 +88,7 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Loading { file } => write!(f, "{file}: loading"),
+            Self::Compiling { file } => write!(f, "{file}: compiling"),
             Self::Served { file, plugin, version, tools } => {
                 let tools = match tools {
                     1 => "1 tool".to_owned(),
@@ -131,6 +141,19 @@ struct Entry {
     seen: Fingerprint,
     served: Option<Arc<Loaded>>,
     refused: Option<LoadError>,
+}
+
+/// A plugin's files, and what was on disk before they were read.
+struct Candidate {
+    files: Files,
+    seen: Fingerprint,
+}
+
+impl Candidate {
+    fn look(component: PathBuf) -> Self {
+        let files = Files::of(component);
+        Self { seen: fingerprint(&files), files }
+    }
 }
 
 /// Tells whether any of a plugin's files changed, without reading them.
@@ -203,8 +226,12 @@ impl Plugins {
             let refused = entries.by_file.values_mut().filter(|entry| entry.refused.is_some());
             refused.for_each(|entry| entry.seen = Fingerprint::default());
         }
-        for path in present {
-            changes.extend(self.refresh_one(&mut entries, path, observe).await);
+        let changed = present.into_iter().map(Candidate::look);
+        let changed: Vec<_> = changed.filter(|found| !entries.has_tried(found)).collect();
+        let loaded = self.load_all(changed.iter().map(|found| &found.files), observe).await;
+        // In their order again: it decides which of two plugins of one name is served.
+        for (candidate, loaded) in changed.into_iter().zip(loaded) {
+            changes.push(entries.settle(candidate, loaded));
         }
         let served = |change: &Change| !matches!(change, Change::Refused { .. });
         if changes.iter().any(served) {
@@ -228,41 +255,55 @@ impl Plugins {
         paths.filter(is_component).take(MAX_PLUGINS).collect()
     }
 
-    /// Loads one plugin if its files changed since it was last tried.
-    async fn refresh_one(
+    /// Loads plugins, several at once, and returns what came of each in their order.
+    async fn load_all(
         &self,
-        entries: &mut Entries,
-        path: PathBuf,
+        all: impl ExactSizeIterator<Item = &Files>,
         observe: &(dyn Fn(&Change) + Send + Sync),
-    ) -> Option<Change> {
-        let files = Files::of(path.clone());
-        let seen = fingerprint(&files);
-        if entries.by_file.get(&path).is_some_and(|entry| entry.seen == seen) {
-            return None;
+    ) -> Vec<Result<Loaded, LoadError>> {
+        // Each that is being loaded keeps its file in memory.
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let at_once = cores.min(MAX_LOADING);
+        let mut results: BTreeMap<usize, Result<Loaded, LoadError>> = BTreeMap::new();
+        let count = all.len();
+        let mut waiting = all.cloned().enumerate();
+        let mut loading = JoinSet::new();
+        let (compiling, mut told) = mpsc::unbounded_channel();
+        loop {
+            while loading.len() < at_once
+                && let Some((at, files)) = waiting.next()
+            {
+                observe(&Change::Loading { file: files.stem() });
+                loading.spawn(self.load_one(at, files, compiling.clone()));
+            }
+            tokio::select! {
+                biased;
+                Some(change) = told.recv() => observe(&change),
+                ended = loading.join_next() => match ended {
+                    Some(ended) => results.extend(ended),
+                    None => break,
+                },
+            }
         }
-        let file = files.stem();
-        observe(&Change::Loading { file: file.clone() });
-        let loaded = load(&self.sandbox, &files, &self.config).await;
-        let loaded = loaded.and_then(|loaded| entries.is_the_only_one(&path, loaded));
-        let before = entries.by_file.remove(&path).and_then(|entry| entry.served);
-        let (entry, change) = match loaded {
-            Ok(loaded) => {
-                let change = Change::Served {
-                    file,
-                    plugin: loaded.plugin.name.clone(),
-                    version: loaded.plugin.version.to_string(),
-                    tools: loaded.tools.len(),
-                };
-                (Entry { seen, served: Some(Arc::new(loaded)), refused: None }, change)
-            }
-            Err(why) => {
-                let still_served = before.is_some();
-                let change = Change::Refused { file, why: why.clone(), still_served };
-                (Entry { seen, served: before, refused: Some(why) }, change)
-            }
-        };
-        entries.by_file.insert(path, entry);
-        Some(change)
+        let failed = || Err(LoadError::new("loading it failed for a reason of our own"));
+        (0..count).map(|at| results.remove(&at).unwrap_or_else(failed)).collect()
+    }
+
+    /// Loads one plugin, in a task of its own.
+    fn load_one(
+        &self,
+        at: usize,
+        files: Files,
+        told: mpsc::UnboundedSender<Change>,
+    ) -> impl Future<Output = (usize, Result<Loaded, LoadError>)> + Send + use<> {
+        let (sandbox, config) = (Arc::clone(&self.sandbox), self.config.clone());
+        async move {
+            let compiling = || {
+                // Nobody listens any more when loading was given up.
+                let _ = told.send(Change::Compiling { file: files.stem() });
+            };
+            (at, load(&sandbox, &files, &config, &compiling).await)
+        }
     }
 
     /// Makes what is loaded what is served, and returns which names are contested that
@@ -281,6 +322,37 @@ impl Plugins {
 }
 
 impl Entries {
+    fn has_tried(&self, candidate: &Candidate) -> bool {
+        let entry = self.by_file.get(&candidate.files.component);
+        entry.is_some_and(|entry| entry.seen == candidate.seen)
+    }
+
+    /// Takes what came of a plugin's load in, and says so.
+    fn settle(&mut self, candidate: Candidate, loaded: Result<Loaded, LoadError>) -> Change {
+        let Candidate { files, seen } = candidate;
+        let (file, path) = (files.stem(), files.component);
+        let loaded = loaded.and_then(|loaded| self.is_the_only_one(&path, loaded));
+        let before = self.by_file.remove(&path).and_then(|entry| entry.served);
+        let (entry, change) = match loaded {
+            Ok(loaded) => {
+                let change = Change::Served {
+                    file,
+                    plugin: loaded.plugin.name.clone(),
+                    version: loaded.plugin.version.to_string(),
+                    tools: loaded.tools.len(),
+                };
+                (Entry { seen, served: Some(Arc::new(loaded)), refused: None }, change)
+            }
+            Err(why) => {
+                let still_served = before.is_some();
+                let change = Change::Refused { file, why: why.clone(), still_served };
+                (Entry { seen, served: before, refused: Some(why) }, change)
+            }
+        };
+        self.by_file.insert(path, entry);
+        change
+    }
+
     /// Two files may not claim one identity: scopes and grants go by it.
     fn is_the_only_one(&self, path: &Path, loaded: Loaded) -> Result<Loaded, LoadError> {
         let same = |(other, entry): (&PathBuf, &Entry)| {

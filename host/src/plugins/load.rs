@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -19,7 +18,7 @@ use crate::config::{
     Wants, nearest,
 };
 use crate::names::{PluginName, Scope, ToolName};
-use crate::runtime::{DeclaredTool, LoadError, Prepared, Sandbox, inspect};
+use crate::runtime::{DeclaredTool, LoadError, Prepared, Sandbox, Source};
 use crate::sanitize::{clean_json, clean_text};
 use crate::validation::Schemas;
 
@@ -93,39 +92,38 @@ pub(super) struct LoadedTool {
     pub(super) per_agent: Option<PerAgent>,
 }
 
-/// Reads, compiles, asks and checks. Compiling runs on a thread that may block.
+/// Reads, compiles, asks and checks. Calls `compiling` when it has to be compiled.
 pub(super) async fn load(
     sandbox: &Arc<Sandbox>,
     files: &Files,
     config: &PluginsConfig,
+    compiling: &(dyn Fn() + Send + Sync),
 ) -> Result<Loaded, LoadError> {
-    let read = {
+    let reading = {
         let files = files.clone();
-        let sandbox = Arc::clone(sandbox);
         let ceilings = config.ceilings;
-        tokio::task::spawn_blocking(move || Parts::read(&sandbox, &files, &ceilings))
+        tokio::task::spawn_blocking(move || Parts::read(&files, &ceilings))
     };
-    let parts = read.await.map_err(|error| LoadError::new(error.to_string()))??;
+    let parts = reading.await.map_err(|error| LoadError::new(error.to_string()))??;
+    let prepared = sandbox.prepare(&parts.source, compiling).await?;
     let per_call = parts.sidecar.per_call.over(config.per_call);
-    let declared = sandbox.list_tools(&parts.prepared, &per_call).await?;
-    parts.check(declared, config)
+    let declared = sandbox.list_tools(&prepared, &per_call).await?;
+    parts.check(prepared, declared, config)
 }
 
 /// The files, each read, none of it yet compared with the others.
 struct Parts {
     manifest: Manifest,
     sidecar: Sidecar,
-    prepared: Prepared,
-    digest: String,
+    source: Source,
 }
 
 impl Parts {
-    fn read(sandbox: &Sandbox, files: &Files, ceilings: &Ceilings) -> Result<Self, LoadError> {
+    fn read(files: &Files, ceilings: &Ceilings) -> Result<Self, LoadError> {
         let bytes =
             std::fs::read(&files.component).map_err(|error| LoadError::new(error.to_string()))?;
-        // Cheap refusals first: a typo must not wait for the compiler.
-        let embedded = inspect(&bytes)?.manifest;
-        let manifest = read_manifest(files, embedded)?;
+        let source = Source::new(bytes)?;
+        let manifest = read_manifest(files, source.inspection().manifest.clone())?;
         if manifest.name.as_str() == RESERVED {
             return Err(LoadError::new(format!("`{RESERVED}` is the server's own name")));
         }
@@ -135,24 +133,23 @@ impl Parts {
             }
             None => Sidecar::default(),
         };
-        let prepared = sandbox.prepare(&bytes)?;
-        let digest = hex(digest(&SHA256, &bytes).as_ref());
-        Ok(Self { manifest, sidecar, prepared, digest })
+        Ok(Self { manifest, sidecar, source })
     }
 
     fn check(
         self,
+        prepared: Prepared,
         declared: Vec<DeclaredTool>,
         defaults: &PluginsConfig,
     ) -> Result<Loaded, LoadError> {
         self.know_every_ruled_tool(&declared)?;
-        self.fits_its_engine()?;
+        self.fits_its_engine(prepared.calls())?;
         let mut per_plugin = self.sidecar.per_plugin.over(defaults.per_plugin);
-        per_plugin.concurrency = per_plugin.concurrency.min(self.prepared.calls());
+        per_plugin.concurrency = per_plugin.concurrency.min(prepared.calls());
         let plugin = Arc::new(Plugin {
             name: self.manifest.name.clone(),
             version: self.manifest.version.clone().into(),
-            digest: self.digest.clone().into(),
+            digest: self.source.digest().into(),
             per_plugin,
             per_agent: self.sidecar.per_agent.over(PerAgent::default()),
         });
@@ -167,12 +164,11 @@ impl Parts {
             tools.push(tool);
         }
         tools.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Loaded { plugin, wants: self.manifest.wants, per_call, tools, prepared: self.prepared })
+        Ok(Loaded { plugin, wants: self.manifest.wants, per_call, tools, prepared })
     }
 
     /// More calls at once than its engine has room for would be refused one by one.
-    fn fits_its_engine(&self) -> Result<(), LoadError> {
-        let most = self.prepared.calls();
+    fn fits_its_engine(&self, most: u32) -> Result<(), LoadError> {
         let of_tools = self.sidecar.tools.values().filter_map(|rules| rules.per_plugin);
         let all = of_tools.chain([self.sidecar.per_plugin]);
         match all.filter_map(|patch| patch.concurrency).max() {
@@ -326,8 +322,4 @@ fn listed(problems: Problems) -> LoadError {
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -13,11 +13,12 @@ use wasmtime::{
 
 use super::bindings;
 use super::capabilities;
+use super::compiler::{Compiler, MAX_CACHED_CODE, code_folder};
 use super::execution::Burners;
 use super::memory::TotalMemory;
 use super::state::CallState;
 use crate::clock::Clock;
-use crate::config::Totals;
+use crate::config::{self, Totals};
 use crate::machine::raise_open_files;
 use crate::names::ByteCount;
 
@@ -44,6 +45,9 @@ const MAX_TABLE_ELEMENTS: usize = 100_000;
 
 /// The largest memory that any quota may allow: all that 32-bit wasm can address.
 const MAX_MEMORY_BYTES: usize = 4 << 30;
+
+/// How many uses of cached code may wait to be noted.
+const CACHE_EVENTS: u64 = 10_000;
 
 /// What the sandbox has room for.
 #[derive(Clone, Debug)]
@@ -128,11 +132,12 @@ impl Stage {
     }
 }
 
-/// The engines and all that plugins share: threads, pools, cache, memory.
+/// The engines and all that plugins share: threads, pools, compiler, cache, memory.
 pub struct Sandbox {
     plain: Stage,
     concurrent: Stage,
     pub(super) burners: Burners,
+    pub(super) compiler: Compiler,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) memory: Arc<TotalMemory>,
     room: Room,
@@ -145,7 +150,8 @@ impl fmt::Debug for Sandbox {
 }
 
 impl Sandbox {
-    /// Sets the sandbox up for `totals`, with compiled code cached in `cache_dir`.
+    /// Sets the sandbox up for `totals`, with compiled code cached in `cache_dir`, and
+    /// with these limits of the compiler.
     ///
     /// Whoever can write to `cache_dir` can run code in this process: it is
     /// created owner-only, and one that others may write to is refused.
@@ -156,8 +162,12 @@ impl Sandbox {
         cache_dir: &Path,
         clock: Arc<dyn Clock>,
         totals: &Totals,
+        compiler: config::Compiler,
     ) -> Result<Self, SandboxError> {
         let cache_dir = &own_folder(cache_dir)?;
+        let compiler = Compiler::new(cache_dir, compiler)
+            .map_err(|error| SandboxError(format!("{}: {error}", cache_dir.display())))?;
+        let cache = cache(&code_folder(cache_dir))?;
         let mut room = Room {
             calls: totals.calls,
             concurrent_calls: totals.calls.div_ceil(CONCURRENT_SHARE),
@@ -167,7 +177,7 @@ impl Sandbox {
             open_files: raise_open_files(),
         };
         let mut stage = |kind, calls| {
-            let config = base_config(cache_dir, kind)?;
+            let config = base_config(cache.clone(), kind);
             let engine = match pooled(config.clone(), calls, room.pagemap_scan) {
                 Ok(engine) => engine,
                 Err(error) => {
@@ -182,7 +192,7 @@ impl Sandbox {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let burners = Burners::start(cores).map_err(|error| SandboxError(error.to_string()))?;
         let memory = Arc::new(TotalMemory::new(totals.memory));
-        Ok(Self { plain, concurrent, burners, clock, memory, room })
+        Ok(Self { plain, concurrent, burners, compiler, clock, memory, room })
     }
 
     /// What there is room for.
@@ -198,9 +208,20 @@ impl Sandbox {
     }
 }
 
-fn base_config(cache_dir: &Path, kind: EngineKind) -> wasmtime::Result<Config> {
+/// The engine's cache of compiled code.
+pub(super) fn cache(dir: &Path) -> wasmtime::Result<Cache> {
     let mut cache = CacheConfig::new();
-    cache.with_directory(cache_dir);
+    cache
+        .with_directory(dir)
+        .with_files_total_size_soft_limit(MAX_CACHED_CODE)
+        // Room for the uses of a whole folder's plugins: what was used last is kept
+        // longest, and an event beyond this would be lost.
+        .with_worker_event_queue_size(CACHE_EVENTS);
+    Cache::new(cache)
+}
+
+/// What code of an engine depends on: the same in the server and in its compiler.
+pub(super) fn base_config(cache: Cache, kind: EngineKind) -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(true)
@@ -210,10 +231,13 @@ fn base_config(cache_dir: &Path, kind: EngineKind) -> wasmtime::Result<Config> {
         .wasm_component_model_async(kind == EngineKind::Concurrent)
         .cranelift_opt_level(OptLevel::Speed)
         // A trap's backtrace is text that no caller may see, and it costs more
-        // than the call.
+        // than the call. What only backtraces and debuggers read is left out: a
+        // seventh of the code, and the registration of each component's frames.
         .wasm_backtrace_max_frames(None)
-        .cache(Some(Cache::new(cache)?));
-    Ok(config)
+        .native_unwind_info(false)
+        .generate_address_map(false)
+        .cache(Some(cache));
+    config
 }
 
 fn pooled(mut config: Config, calls: u32, pagemap_scan: bool) -> wasmtime::Result<Engine> {
@@ -274,4 +298,40 @@ fn own_folder(dir: &Path) -> Result<PathBuf, SandboxError> {
         }
     }
     dir.canonicalize().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+
+    use wasmtime::component::Component;
+
+    use super::*;
+
+    fn compatibility(engine: &Engine) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        hasher.finish()
+    }
+
+    #[test]
+    fn a_pooled_engine_finds_what_the_compilers_engine_has_made() {
+        let dir = std::env::temp_dir().join(format!("bulkhead-engine-{}", std::process::id()));
+        let cache = cache(&dir).unwrap();
+        let compilers = Engine::new(&base_config(cache.clone(), EngineKind::Plain)).unwrap();
+        let servers = base_config(cache.clone(), EngineKind::Plain);
+        let servers = pooled(servers, 16, false).unwrap();
+        let other = Engine::new(&base_config(cache.clone(), EngineKind::Concurrent)).unwrap();
+        assert_eq!(compatibility(&compilers), compatibility(&servers));
+        assert_ne!(compatibility(&compilers), compatibility(&other));
+
+        let empty = b"\0asm\x0d\0\x01\0";
+        let counts = || (cache.cache_misses(), cache.cache_hits());
+        for (engine, expected) in [(&compilers, (1, 0)), (&servers, (1, 1)), (&other, (2, 1))] {
+            Component::from_binary(engine, empty).unwrap();
+            assert_eq!(counts(), expected);
+        }
+        // The cache notes uses in the background, perhaps at this moment.
+        let _ = std::fs::remove_dir_all(dir);
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
 use wasm_encoder::{ComponentSection, CustomSection};
 use wasmparser::{CanonicalFunction, CanonicalOption, Encoding, Parser, Payload};
 
@@ -51,6 +53,46 @@ impl Inspection {
         let linked = |import: &&str| LINKED.contains(&without_version(import));
         self.imports.iter().map(String::as_str).filter(|import| !linked(import)).collect()
     }
+}
+
+/// A file's bytes with what they say about themselves.
+#[derive(Clone, Debug)]
+pub struct Source {
+    bytes: Bytes,
+    digest: Box<str>,
+    inspection: Inspection,
+}
+
+impl Source {
+    /// Looks at the bytes.
+    ///
+    /// # Errors
+    /// See [`inspect`].
+    pub fn new(bytes: impl Into<Bytes>) -> Result<Self, LoadError> {
+        let bytes = bytes.into();
+        let inspection = inspect(&bytes)?;
+        let digest = hex(digest(&SHA256, &bytes).as_ref()).into();
+        Ok(Self { bytes, digest, inspection })
+    }
+
+    /// The file.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Its SHA-256, in lower-case hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// What it says about itself.
+    pub fn inspection(&self) -> &Inspection {
+        &self.inspection
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn without_version(name: &str) -> &str {

@@ -1,7 +1,7 @@
 //! The sandbox: wasmtime lives here and nowhere else.
 //!
-//! A plugin is *prepared* once ([`Sandbox::prepare`]): compiled, its imports
-//! checked against what it was granted, its tools asked for. From then on
+//! A plugin is *prepared* once ([`Sandbox::prepare`]): its imports checked against what
+//! it was granted, compiled in a process of its own, its tools asked for. From then on
 //! [`invoke`] runs each call in a fresh instance that dies with it.
 //!
 //! What a guest can reach: its own memory, the inert WASI of
@@ -12,6 +12,7 @@
 
 mod bindings;
 mod capabilities;
+mod compiler;
 mod engine;
 mod execution;
 mod fault;
@@ -23,8 +24,11 @@ mod output;
 mod prepare;
 mod state;
 
+pub use compiler::{COMMAND as COMPILE_COMMAND, CannotCompile, Order, compile_here};
 pub use engine::{EngineKind, Room, Sandbox, SandboxError};
-pub use inspection::{ComponentKind, Inspection, MANIFEST_SECTION, embed_manifest, inspect};
+pub use inspection::{
+    ComponentKind, Inspection, MANIFEST_SECTION, Source, embed_manifest, inspect,
+};
 pub use invocation::{Invocation, METER, Spent, invoke};
 pub use output::{Block, Produced, RawOutput};
 pub use prepare::{DeclaredTool, LoadError, Prepared};

@@ -1,6 +1,7 @@
 //! From a file's bytes to a plugin that can be called.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
@@ -8,15 +9,15 @@ use wasmtime::component::Component;
 use wasmtime::{Engine, Store};
 
 use super::bindings::{ToolPlugin, ToolPluginPre, types};
-use super::engine::Sandbox;
-use super::inspection::{self, ComponentKind};
+use super::engine::{EngineKind, Sandbox};
+use super::inspection::{ComponentKind, Source};
 use super::invocation::{bounded, new_store};
 use super::state::CallState;
 use crate::config::PerCall;
 use crate::names::ByteCount;
 
 /// The largest file that is loaded, in bytes; a Python component has 18 MB.
-const MAX_COMPONENT_BYTES: usize = 64 << 20;
+pub(super) const MAX_COMPONENT_BYTES: usize = 64 << 20;
 
 /// The most tools that one plugin may offer. A model that reads more descriptions
 /// than this chooses badly.
@@ -99,47 +100,32 @@ impl Prepared {
 
 impl Sandbox {
     /// Compiles a component, unless the cache has it, and links it with what it was
-    /// granted: nothing. Takes seconds for a large component; not for the reactor.
+    /// granted: nothing. Calls `compiling` when it has to be compiled, which takes from
+    /// a tenth of a second to a minute.
+    ///
+    /// Dropping this future ends the compiler.
     ///
     /// # Errors
-    /// When it is no component, exports no tools, or imports what is not linked.
-    pub fn prepare(&self, bytes: &[u8]) -> Result<Prepared, LoadError> {
-        if bytes.len() > MAX_COMPONENT_BYTES {
-            return Err(LoadError::new(format!(
-                "it is larger than {} MiB",
-                MAX_COMPONENT_BYTES >> 20
-            )));
-        }
-        let inspection = inspection::inspect(bytes)?;
-        match inspection.kind {
-            ComponentKind::Tools => {}
-            ComponentKind::Command => {
-                return Err(LoadError::new(
-                    "it is a WASI command; this version serves components that export `bulkhead:plugin/tools`",
-                ));
-            }
-            ComponentKind::Functions => {
-                return Err(LoadError::new(
-                    "it exports plain functions; this version serves components that export `bulkhead:plugin/tools`",
-                ));
-            }
-            ComponentKind::Nothing => {
-                return Err(LoadError::new("it exports nothing that could be a tool"));
-            }
-            ComponentKind::CoreModule => {
-                return Err(LoadError::new(
-                    "it is a core module, not a component, and has no `_start`",
-                ));
-            }
-        }
-        let missing = inspection.ungranted();
-        if !missing.is_empty() {
-            return Err(LoadError::new(format!(
-                "it imports what it was not granted: {}",
-                missing.join(", ")
-            )));
-        }
-        let stage = self.stage(inspection.engine);
+    /// When it is no component, exports no tools, imports what is not linked, or does
+    /// not compile within the limits.
+    pub async fn prepare(
+        self: &Arc<Self>,
+        source: &Source,
+        compiling: &(dyn Fn() + Send + Sync),
+    ) -> Result<Prepared, LoadError> {
+        // Cheap refusals first: a typo must not wait for the compiler.
+        servable(source)?;
+        let kind = source.inspection().engine;
+        let engine = compatibility(&self.stage(kind).engine);
+        self.compiler.compile(source, kind, engine, compiling).await?;
+        let (sandbox, bytes) = (Arc::clone(self), source.bytes().clone());
+        let linking = tokio::task::spawn_blocking(move || sandbox.link(&bytes, kind));
+        linking.await.map_err(|error| LoadError::new(error.to_string()))?
+    }
+
+    /// Takes the code of a component from the cache, which the compiler has filled.
+    fn link(&self, bytes: &[u8], kind: EngineKind) -> Result<Prepared, LoadError> {
+        let stage = self.stage(kind);
         let component = Component::from_binary(&stage.engine, bytes)
             .map_err(|error| LoadError::new(format!("it does not compile: {error:#}")))?;
         let linked = stage.linker.instantiate_pre(&component).and_then(ToolPluginPre::new);
@@ -205,6 +191,50 @@ impl Sandbox {
             LoadError::new(why)
         })
     }
+}
+
+/// Tells apart the engines that code is compiled for.
+fn compatibility(engine: &Engine) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Whether a component is of the kind that is served, and imports only what is linked.
+fn servable(source: &Source) -> Result<(), LoadError> {
+    if source.bytes().len() > MAX_COMPONENT_BYTES {
+        return Err(LoadError::new(format!("it is larger than {} MiB", MAX_COMPONENT_BYTES >> 20)));
+    }
+    let inspection = source.inspection();
+    match inspection.kind {
+        ComponentKind::Tools => {}
+        ComponentKind::Command => {
+            return Err(LoadError::new(
+                "it is a WASI command; this version serves components that export `bulkhead:plugin/tools`",
+            ));
+        }
+        ComponentKind::Functions => {
+            return Err(LoadError::new(
+                "it exports plain functions; this version serves components that export `bulkhead:plugin/tools`",
+            ));
+        }
+        ComponentKind::Nothing => {
+            return Err(LoadError::new("it exports nothing that could be a tool"));
+        }
+        ComponentKind::CoreModule => {
+            return Err(LoadError::new(
+                "it is a core module, not a component, and has no `_start`",
+            ));
+        }
+    }
+    let missing = inspection.ungranted();
+    if !missing.is_empty() {
+        return Err(LoadError::new(format!(
+            "it imports what it was not granted: {}",
+            missing.join(", ")
+        )));
+    }
+    Ok(())
 }
 
 impl From<types::Tool> for DeclaredTool {

@@ -1,10 +1,8 @@
-//! How much fits: a thousand plugins, and five thousand calls that wait for their host.
+//! How much calls hold that wait for their host: five thousand at once, and one more.
 //!
-//! Each part runs in a process of its own, so that its memory is its own:
+//!     cargo run --release -p benches --bin waiting -- GUESTS_DIR
 //!
-//!     cargo run --release -p benches --bin density -- GUESTS_DIR
-//!
-//! GUESTS_DIR holds `echo.wasm` and `slow.wasm` of `tests/guests`.
+//! GUESTS_DIR holds `echo.wasm` and `slow.wasm` of `tests/guests`, and nothing else.
 
 #![expect(
     clippy::print_stdout,
@@ -16,13 +14,12 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead::pipeline::{self, Host};
 use bulkhead::respond::{Answer, Called, Reply};
-use bulkhead::runtime::embed_manifest;
 use bulkhead::transport::Body;
 use bytes::Bytes;
 use common::{head, host};
@@ -30,35 +27,20 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-const PLUGINS: usize = 1_000;
+/// How many calls wait at once.
 const SLEEPERS: usize = 5_000;
 
 /// How long a part may take to get where it wants to be.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-fn main() {
-    let mut arguments = std::env::args_os().skip(1);
-    let dir: PathBuf = arguments.next().map_or_else(|| "plugins".into(), Into::into);
-    let part = arguments.next().and_then(|part| part.into_string().ok());
-    let state = dir.join("state");
-    match part.as_deref() {
-        None => {
-            copy_plugins(&dir);
-            for part in ["fill", "serve", "sleep"] {
-                let program = std::env::current_exe().expect("this program");
-                let status = Command::new(program).arg(&dir).arg(part).status();
-                assert!(status.expect("it can be run").success(), "{part}");
-            }
-        }
-        Some("fill") => run(load("compiled, each once", dir.join("many"), state)),
-        Some("serve") => run(load("from the cache", dir.join("many"), state)),
-        Some(_) => run(sleep(dir, state)),
+fn main() -> ExitCode {
+    if let Some(compiled) = bulkhead::cli::compile_if_asked() {
+        return compiled;
     }
-}
-
-fn run(part: impl Future<Output = ()>) {
+    let dir: PathBuf = std::env::args_os().nth(1).map_or_else(|| "plugins".into(), Into::into);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(part);
+    runtime.expect("a runtime").block_on(sleep(&dir));
+    ExitCode::SUCCESS
 }
 
 #[expect(clippy::disallowed_methods, reason = "a bench reads the real clock")]
@@ -66,48 +48,9 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// As many plugins as wanted of one component, no two of the same bytes.
-fn copy_plugins(dir: &Path) {
-    let component = fs::read(dir.join("echo.wasm")).expect("echo.wasm");
-    let many = dir.join("many");
-    fs::create_dir_all(&many).expect("a folder");
-    for at in 0..PLUGINS {
-        let manifest = format!("name = \"echo{at}\"\nversion = \"1\"\n");
-        let component = embed_manifest(&component, &manifest).expect("a component");
-        fs::write(many.join(format!("echo{at}.wasm")), component).expect("a file");
-        fs::write(many.join(format!("echo{at}.toml")), format!("prefix = \"p{at}_\"\n"))
-            .expect("a file");
-    }
-}
-
-/// Loads every plugin, and tells how long that took and what it holds.
-async fn load(how: &str, plugins: PathBuf, state: PathBuf) {
-    let before = resident();
-    let begun = now();
-    let host = quiet_host(&plugins, &state).await;
-    let took = now() - begun;
-    let served = host.plugins.snapshot().catalog().tools().len();
-    assert_eq!(served, PLUGINS, "all are served");
-    let called = call(&host, "p7_echo", json!({ "message": "hi" })).await;
-    called.result.expect("a result");
-    let after = resident();
-    println!(
-        "{PLUGINS} plugins, {how}: served after {:.2} s; {} MiB resident, {} before",
-        took.as_secs_f64(),
-        after >> 20,
-        before >> 20
-    );
-    host.audit.finish().await;
-}
-
 /// Fills the server with calls that wait, and calls once more.
-async fn sleep(dir: PathBuf, state: PathBuf) {
-    let plugins = dir.join("few");
-    fs::create_dir_all(&plugins).expect("a folder");
-    for guest in ["echo.wasm", "slow.wasm"] {
-        fs::copy(dir.join(guest), plugins.join(guest)).expect("a copy");
-    }
-    let host = quiet_host(&plugins, &state).await;
+async fn sleep(plugins: &Path) {
+    let host = roomy_host(plugins).await;
     call(&host, "slow", json!({ "ms": 1 })).await.result.expect("a result");
     let before = resident();
     let cancel = CancellationToken::new();
@@ -147,20 +90,18 @@ async fn sleep(dir: PathBuf, state: PathBuf) {
     host.audit.finish().await;
 }
 
-/// How many calls are in a sandbox: those that have reported progress.
+/// How many calls have not ended.
 fn asleep(host: &Host) -> usize {
     let text = host.metrics_text();
     let line = text.lines().find_map(|line| line.strip_prefix("bulkhead_calls_in_flight "));
     line.and_then(|count| count.parse().ok()).unwrap_or_default()
 }
 
-async fn quiet_host(plugins: &Path, state: &Path) -> Arc<Host> {
-    let state = state.display().to_string();
+async fn roomy_host(plugins: &Path) -> Arc<Host> {
     let calls = SLEEPERS.to_string();
     host(
         plugins,
         &[
-            ("BULKHEAD__STATE__DIR", &state),
             ("BULKHEAD__SANDBOX__CALLS", &calls),
             ("BULKHEAD__PER_AGENT__CONCURRENCY", &calls),
             ("BULKHEAD__PER_PLUGIN__CONCURRENCY", &calls),
