@@ -17,5 +17,6 @@ mod limits;
 mod loading;
 mod metrics;
 mod protocol;
+mod quotas;
 mod stdio;
 mod validation;
