@@ -225,8 +225,7 @@ fn shared() -> Vec<Row> {
     };
     let plugin: &[&str; 3] =
         &["per_plugin.concurrency", "per_plugin.concurrency", "tool.per_plugin.concurrency"];
-    let plugin_rate: &[&str; 3] =
-        &["per_plugin.rate", "per_plugin.rate", "tool.per_plugin.rate"];
+    let plugin_rate: &[&str; 3] = &["per_plugin.rate", "per_plugin.rate", "tool.per_plugin.rate"];
     let agent: &[&str; 3] =
         &["per_agent.concurrency", "plugin.per_agent.concurrency", "tool.per_agent.concurrency"];
     let agent_rate: &[&str; 3] =

@@ -1,8 +1,7 @@
-//! Goes on after its answer: in the function that frees what it returned.
+//! Goes on after its answer: while what it returned is freed, it runs once more.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::alloc::{GlobalAlloc, Layout, System};
 
-use guests::bindings::exports::bulkhead::plugin::tools;
 use guests::{Error, Guest, Outcome, Tool, tool};
 
 #[link(wasm_import_module = "bulkhead:plugin/call@0.1.0")]
@@ -11,12 +10,11 @@ unsafe extern "C" {
     fn log(level: i32, message: *const u8, length: usize);
 }
 
-/// What to do after the answer.
-static THEN: AtomicU32 = AtomicU32::new(NOTHING);
-const NOTHING: u32 = 0;
-const LOG: u32 = 1;
-const CRASH: u32 = 2;
-const SPIN: u32 = 3;
+/// Answers of these lengths do something when they are freed.
+const LOG: usize = 4_001;
+const CRASH: usize = 4_002;
+const SPIN: usize = 4_003;
+const NOTHING: usize = 4_004;
 
 struct Plugin;
 
@@ -26,37 +24,37 @@ impl Guest for Plugin {
     }
 
     fn call_tool(_: String, arguments: String) -> Result<Outcome, Error> {
-        let then = ["nothing", "log", "crash", "spin"];
-        let asked = then.iter().position(|then| arguments.contains(then));
-        THEN.store(asked.unwrap_or_default() as u32, Ordering::Relaxed);
-        Ok(guests::text("answered"))
+        let then = [("log", LOG), ("crash", CRASH), ("spin", SPIN)];
+        let asked = then.into_iter().find(|(then, _)| arguments.contains(then));
+        Ok(guests::text("x".repeat(asked.map_or(NOTHING, |(_, length)| length))))
     }
 }
 
-#[unsafe(export_name = "bulkhead:plugin/tools@0.1.0#list-tools")]
-unsafe extern "C" fn list_tools() -> *mut u8 {
-    // SAFETY: it is what the bindings would export.
-    unsafe { tools::_export_list_tools_cabi::<Plugin>() }
-}
+/// An allocator that is asked to free an answer, and has other plans.
+struct Free;
 
-#[unsafe(export_name = "bulkhead:plugin/tools@0.1.0#call-tool")]
-unsafe extern "C" fn call_tool(
-    name: *mut u8,
-    length: usize,
-    text: *mut u8,
-    bytes: usize,
-) -> *mut u8 {
-    // SAFETY: it is what the bindings would export.
-    unsafe { tools::_export_call_tool_cabi::<Plugin>(name, length, text, bytes) }
-}
+// SAFETY: memory is the system's; the rest only hurts this instance.
+unsafe impl GlobalAlloc for Free {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc(layout) }
+    }
 
-#[unsafe(export_name = "cabi_post_bulkhead:plugin/tools@0.1.0#call-tool")]
-unsafe extern "C" fn after(_: *mut u8) {
-    match THEN.load(Ordering::Relaxed) {
-        // SAFETY: the text is static.
-        LOG => unsafe { log(4, c"said after the answer".as_ptr().cast(), 21) },
-        CRASH => core::arch::wasm32::unreachable(),
-        SPIN => while THEN.load(Ordering::Relaxed) == SPIN {},
-        _ => {}
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        match layout.size() {
+            // SAFETY: the text is static.
+            LOG => unsafe { log(4, c"said after the answer".as_ptr().cast(), 21) },
+            CRASH => core::arch::wasm32::unreachable(),
+            SPIN => loop {
+                std::hint::black_box(memory);
+            },
+            // SAFETY: as the caller promised.
+            _ => unsafe { System.dealloc(memory, layout) },
+        }
     }
 }
+
+#[global_allocator]
+static FREE: Free = Free;
+
+guests::bindings::export!(Plugin with_types_in guests::bindings);
