@@ -32,6 +32,8 @@ struct Row {
     places: &'static [Place],
     tool: &'static str,
     load: Load,
+    /// What else is written, for the whole server or the whole plugin.
+    beside: &'static str,
     below: String,
     enough: String,
     code: &'static str,
@@ -42,14 +44,15 @@ struct Row {
 impl Row {
     /// A server with this setting in one place, and a client of it.
     async fn serve(&self, place: Place, setting: &str) -> (Host, Client) {
-        let tool = self.tool;
+        let (tool, beside) = (self.tool, self.beside);
         let setup = Host::test().plugin("echo").plugin(tool);
         let setup = match place {
-            Place::Server => setup.config(setting),
-            Place::Plugin => setup.sidecar(tool, setting),
+            Place::Server => setup.config(beside).config(setting),
+            Place::Plugin => setup.sidecar(tool, &format!("{beside}\n{setting}")),
             Place::Tool => {
                 let lines = setting.lines().map(|line| format!("tools.{tool}.{line}\n"));
-                setup.sidecar(tool, &lines.collect::<String>())
+                let lines: String = lines.collect();
+                setup.sidecar(tool, &format!("{beside}\n{lines}"))
             }
         };
         let host = setup.agent("alice", &["*"]).start().await;
@@ -120,7 +123,8 @@ const ONE_CALL: &[Place] = EVERYWHERE;
 
 /// The rows of `per_call`.
 async fn per_call() -> Vec<Row> {
-    let numbers = json!({ "depth": 15 });
+    // More than the list of tools costs, which the same quota bounds.
+    let numbers = json!({ "depth": 25 });
     let fuel = need("recursion", &numbers, "fuel").await;
     let appetite = json!({ "mib": 4 });
     let memory = need("hog", &appetite, "peak_memory_bytes").await;
@@ -131,6 +135,7 @@ async fn per_call() -> Vec<Row> {
         places: ONE_CALL,
         tool,
         load: Load::Call(load),
+        beside: "",
         below: format!("per_call.{key} = {below}"),
         enough: format!("per_call.{key} = {enough}"),
         code,
@@ -161,8 +166,8 @@ async fn per_call() -> Vec<Row> {
         row(
             "deadline",
             "slow",
-            json!({ "ms": 300 }),
-            text(299, "ms"),
+            json!({ "ms": 1_000 }),
+            text(999, "ms"),
             text(20, "s"),
             "DEADLINE_EXCEEDED",
             &["per_call.deadline"; 3],
@@ -208,10 +213,11 @@ async fn per_call() -> Vec<Row> {
 
 /// The rows of everything that several calls share.
 fn shared() -> Vec<Row> {
-    let beside = |below: &str, enough: &str, named| Row {
+    let slots = |beside, below: &str, enough: &str, named| Row {
         places: EVERYWHERE,
         tool: "slow",
         load: Load::Beside(1),
+        beside,
         below: below.to_owned(),
         enough: enough.to_owned(),
         code: "UNAVAILABLE",
@@ -221,7 +227,7 @@ fn shared() -> Vec<Row> {
         tool: "loud",
         load: Load::Again(json!({ "bytes": 1 })),
         code: "RATE_LIMITED",
-        ..beside(below, enough, named)
+        ..slots("", below, enough, named)
     };
     let plugin: &[&str; 3] =
         &["per_plugin.concurrency", "per_plugin.concurrency", "tool.per_plugin.concurrency"];
@@ -231,19 +237,22 @@ fn shared() -> Vec<Row> {
     let agent_rate: &[&str; 3] =
         &["per_agent.rate", "plugin.per_agent.rate", "tool.per_agent.rate"];
     vec![
-        beside(
-            "per_plugin.concurrency = 1\nper_plugin.queue = 0",
-            "per_plugin.concurrency = 2\nper_plugin.queue = 0",
+        slots(
+            "per_plugin.queue = 0",
+            "per_plugin.concurrency = 1",
+            "per_plugin.concurrency = 2",
             plugin,
         ),
-        beside(
-            "per_plugin.queue = 0\nper_plugin.concurrency = 1",
-            "per_plugin.queue = 1\nper_plugin.concurrency = 1\nper_plugin.queue_timeout = '30s'",
+        slots(
+            "per_plugin.concurrency = 1\nper_plugin.queue_timeout = '30s'",
+            "per_plugin.queue = 0",
+            "per_plugin.queue = 1",
             plugin,
         ),
-        beside(
-            "per_plugin.queue_timeout = '50ms'\nper_plugin.concurrency = 1",
-            "per_plugin.queue_timeout = '30s'\nper_plugin.concurrency = 1",
+        slots(
+            "per_plugin.concurrency = 1",
+            "per_plugin.queue_timeout = '50ms'",
+            "per_plugin.queue_timeout = '30s'",
             plugin,
         ),
         again("per_plugin.rate = '1/h'", "per_plugin.rate = '20/h'", plugin_rate),
@@ -252,7 +261,12 @@ fn shared() -> Vec<Row> {
             "per_plugin.rate = '20/h'\nper_plugin.burst = 2",
             plugin_rate,
         ),
-        beside("per_agent.concurrency = 1", "per_agent.concurrency = 2", agent),
+        slots(
+            "per_plugin.queue = 0",
+            "per_agent.concurrency = 1",
+            "per_agent.concurrency = 2",
+            agent,
+        ),
         again("per_agent.rate = '1/h'", "per_agent.rate = '20/h'", agent_rate),
         again(
             "per_agent.rate = '20/h'\nper_agent.burst = 1",
@@ -269,6 +283,7 @@ async fn sandbox() -> Vec<Row> {
         places: &[Place::Server],
         tool: "slow",
         load: Load::Beside(1),
+        beside: "",
         below,
         enough,
         code: "UNAVAILABLE",
