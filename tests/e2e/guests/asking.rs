@@ -112,7 +112,7 @@ pub(super) async fn clocks() {
 
 #[tokio::test]
 pub(super) async fn nagging() {
-    let (host, alice) = with("nagging", "").await;
+    let (host, alice) = with("nagging", "per_call.fuel = '10M'").await;
     for what in [
         "wall_clock",
         "monotonic_clock",
@@ -133,7 +133,7 @@ pub(super) async fn nagging() {
     ] {
         let endless = json!({ "what": what });
         let ended = attack(&host, &alice, "nagging", endless, "FUEL_EXHAUSTED").await;
-        ended.by_quota("per_call.fuel", "50M");
+        ended.by_quota("per_call.fuel", "10M");
         let few = alice.call("nagging", json!({ "what": what, "times": 100 })).await;
         assert_eq!(few.block(), "called 100 times");
         let fuel = host.record(few.request_id()).await["fuel"].as_u64();
@@ -175,7 +175,7 @@ pub(super) async fn handles() {
     }
     let few = alice.call("crowded_poll", json!({ "length": 1_000 })).await;
     assert_eq!(few.block(), "1000 are ready");
-    let crowd = json!({ "length": 4_000_000 });
+    let crowd = json!({ "length": 1_000_000 });
     attack(&host, &alice, "crowded_poll", crowd, "OUTPUT_TOO_LARGE").await;
 }
 
@@ -209,7 +209,7 @@ pub(super) async fn lengthy() {
     let few = alice.call("crowd", json!({ "count": 100 })).await;
     assert_eq!(few.expect_ok()["content"].as_array().map(Vec::len), Some(100));
 
-    attack(&host, &alice, "excuse", json!({ "count": 2 << 20 }), "OUTPUT_TOO_LARGE").await;
+    attack(&host, &alice, "excuse", json!({ "count": 400_000 }), "OUTPUT_TOO_LARGE").await;
     let short = alice.call("excuse", json!({ "count": 100 })).await;
     assert_eq!(short.expect_code("LONG_STORY")["message"], "x".repeat(100));
 }
