@@ -3,16 +3,14 @@
 #![allow(clippy::expect_used, reason = "a build that cannot look at its guests has to end")]
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-const GUESTS: &str = "guests/examples";
+/// Where guests are, and how their files end: programs, and modules that are added to
+/// a program.
+const GUESTS: [(&str, &str); 2] = [("guests/examples", "rs"), ("guests/modules", "wat")];
 
 fn main() {
-    println!("cargo::rerun-if-changed={GUESTS}");
-    let sources = std::fs::read_dir(GUESTS).expect("the guests are beside this script");
-    let sources = sources.map(|source| source.expect("it can be listed").path());
-    let mut guests: Vec<_> =
-        sources.filter(|path| path.extension().is_some_and(|end| end == "rs")).collect();
+    let mut guests: Vec<PathBuf> = GUESTS.iter().flat_map(|(dir, end)| files(dir, end)).collect();
     guests.sort();
     let mut code =
         String::from("/// One test for each guest, by its name.\nconst _: &[fn()] = &[\n");
@@ -23,4 +21,11 @@ fn main() {
     code.push_str("];\n");
     let out = std::env::var_os("OUT_DIR").expect("cargo says where");
     std::fs::write(Path::new(&out).join("guests.rs"), code).expect("it can be written");
+}
+
+fn files(dir: &str, end: &str) -> Vec<PathBuf> {
+    println!("cargo::rerun-if-changed={dir}");
+    let listing = std::fs::read_dir(dir).expect("the guests are beside this script");
+    let paths = listing.map(|entry| entry.expect("it can be listed").path());
+    paths.filter(|path| path.extension().is_some_and(|ending| ending == end)).collect()
 }

@@ -18,5 +18,6 @@ mod limits;
 mod loading;
 mod metrics;
 mod protocol;
+mod quotas;
 mod stdio;
 mod validation;

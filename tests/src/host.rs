@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::process::Child;
 
 use crate::wait::{patiently, until};
-use crate::{Answer, Client, Folder, Log, Stdio as StdioServer};
+use crate::{Answer, Client, Folder, Log, MemoryWatch, Stdio as StdioServer};
 
 /// What a test sets up.
 #[derive(Debug)]
@@ -233,6 +233,16 @@ impl Host {
     /// `ADDRESS:PORT` of the public listener.
     pub fn authority(&self) -> &str {
         self.url.trim_start_matches("http://").trim_end_matches("/mcp")
+    }
+
+    /// The most that the server had in memory since it began, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        crate::memory::peak(self.pid)
+    }
+
+    /// Watches from now on how much memory the server takes.
+    pub fn watch_memory(&self) -> MemoryWatch {
+        MemoryWatch::begin(self.pid)
     }
 
     /// Sends a signal to the server.

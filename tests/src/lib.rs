@@ -21,7 +21,9 @@ mod client;
 mod folder;
 mod host;
 mod log;
+mod memory;
 mod message;
+mod splice;
 mod stdio;
 mod wait;
 
@@ -32,6 +34,8 @@ pub use client::{Client, Stream};
 pub use folder::{Folder, Key};
 pub use host::{Host, Setup};
 pub use log::Log;
+pub use memory::MemoryWatch;
 pub use message::{LEGACY, MODERN, OLDER, request};
+pub use splice::Splice;
 pub use stdio::Stdio;
 pub use wait::{PATIENCE, until};

@@ -27,6 +27,8 @@ pub(super) enum Broke {
     HostCalls,
     /// The call logged as many lines as it may.
     LogLines,
+    /// The call was refused memory as often as it may be.
+    Growths,
 }
 
 impl fmt::Display for Broke {
@@ -35,6 +37,7 @@ impl fmt::Display for Broke {
             Self::Deadline => "the deadline has passed",
             Self::Fuel => "no fuel is left",
             Self::LogLines => "too many log lines",
+            Self::Growths => "it insists on memory that it was refused",
             Self::HostCalls => "too many host calls",
         })
     }
@@ -81,6 +84,8 @@ impl Fault {
                 Broke::Fuel => Self::Fuel,
                 Broke::HostCalls => Self::HostCalls,
                 Broke::LogLines => Self::LogLines,
+                Broke::Growths if refused == Some(Refused::Total) => Self::TotalMemory,
+                Broke::Growths => Self::Memory,
             };
         }
         if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {

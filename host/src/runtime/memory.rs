@@ -10,10 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::ResourceLimiter;
 
+use super::fault::Broke;
 use crate::names::ByteCount;
 
 /// The size of one table element as the engine stores it: a pointer.
 const TABLE_ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
+
+/// How often a call may be refused memory before it ends. A refusal costs the host
+/// microseconds and the guest a handful of fuel; no program that copes needs so many.
+const MAX_REFUSALS: u32 = 1_000;
 
 /// What all running calls together use of memory, and may.
 #[derive(Debug)]
@@ -62,16 +67,18 @@ pub(super) struct MemoryMeter {
     /// The last growth that was granted, until the engine says that it failed.
     granted: u64,
     refused: Option<Refused>,
+    /// Growths that were refused, or granted and failed.
+    refusals: u32,
 }
 
 impl MemoryMeter {
     pub(super) fn new(quota: ByteCount, total: Arc<TotalMemory>) -> Self {
-        Self { total, quota: quota.0, used: 0, peak: 0, granted: 0, refused: None }
+        Self { total, quota: quota.0, used: 0, peak: 0, granted: 0, refused: None, refusals: 0 }
     }
 
     /// The most that was in use at once.
     pub(super) fn peak(&self) -> ByteCount {
-        ByteCount(self.peak)
+        ByteCount(self.peak.max(self.used))
     }
 
     /// Why a growth was refused, if one was; the last one, if several were.
@@ -79,25 +86,36 @@ impl MemoryMeter {
         self.refused
     }
 
-    fn grow(&mut self, by: u64) -> bool {
+    fn grow(&mut self, by: u64) -> wasmtime::Result<bool> {
+        if self.refusals >= MAX_REFUSALS {
+            return Err(Broke::Growths.into());
+        }
+        // What is in use now was granted and did not fail.
+        self.peak = self.peak.max(self.used);
         let wanted = self.used.saturating_add(by);
         self.granted = 0;
         if wanted > self.quota {
-            self.refused = Some(Refused::Quota);
-            return false;
+            return Ok(self.refuse(Refused::Quota));
         }
         if !self.total.take(by) {
-            self.refused = Some(Refused::Total);
-            return false;
+            return Ok(self.refuse(Refused::Total));
         }
         self.used = wanted;
         self.granted = by;
-        self.peak = self.peak.max(wanted);
-        true
+        Ok(true)
+    }
+
+    fn refuse(&mut self, why: Refused) -> bool {
+        self.refused = Some(why);
+        self.refusals += 1;
+        false
     }
 
     fn roll_back(&mut self) {
         let granted = std::mem::take(&mut self.granted);
+        if granted > 0 {
+            self.refusals += 1;
+        }
         self.used = self.used.saturating_sub(granted);
         self.total.give_back(granted);
     }
@@ -116,7 +134,7 @@ impl ResourceLimiter for MemoryMeter {
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(self.grow(desired.saturating_sub(current) as u64))
+        self.grow(desired.saturating_sub(current) as u64)
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
@@ -131,7 +149,7 @@ impl ResourceLimiter for MemoryMeter {
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let elements = desired.saturating_sub(current) as u64;
-        Ok(self.grow(elements.saturating_mul(TABLE_ELEMENT_BYTES)))
+        self.grow(elements.saturating_mul(TABLE_ELEMENT_BYTES))
     }
 
     fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
@@ -185,6 +203,27 @@ mod tests {
         meter.memory_grow_failed(wasmtime::Error::msg("said twice")).unwrap();
         assert!(meter.memory_growing(0, 1_000, None).unwrap());
         assert!(!meter.memory_growing(1_000, 1_001, None).unwrap());
+    }
+
+    #[test]
+    fn a_growth_that_failed_was_no_peak() {
+        let mut meter = meter(1_000);
+        assert!(meter.memory_growing(0, 100, None).unwrap());
+        assert!(meter.table_growing(0, 100, None).unwrap());
+        meter.table_grow_failed(wasmtime::Error::msg("larger than the pool's")).unwrap();
+        assert_eq!(meter.peak(), ByteCount(100));
+    }
+
+    #[test]
+    fn who_insists_is_ended() {
+        let mut meter = meter(1_000);
+        for _ in 0..MAX_REFUSALS / 2 {
+            assert!(!meter.memory_growing(0, 1_001, None).unwrap());
+            assert!(meter.table_growing(0, 1, None).unwrap());
+            meter.table_grow_failed(wasmtime::Error::msg("no table")).unwrap();
+        }
+        let error = meter.memory_growing(0, 1, None).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Broke::Growths));
     }
 
     #[test]

@@ -1,0 +1,48 @@
+//! Grows its memory without touching it, by any step, and goes on when it is refused.
+
+use core::arch::wasm32::{memory_grow, memory_size, unreachable};
+
+use bulkhead_sdk::prelude::*;
+use serde::Deserialize;
+
+plugin!(growth);
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Steps {
+    /// How many pages of 64 KiB to ask for at once.
+    step: usize,
+    /// How many times to ask; without it, until it is refused.
+    times: Option<u32>,
+    /// What to do when it is refused.
+    then: Then,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Then {
+    /// Answer with what it got.
+    Cope,
+    /// Crash, as most programs do.
+    Crash,
+    /// Ask for the same again, without end.
+    Insist,
+}
+
+/// Grows.
+#[tool(read_only)]
+fn growth(args: Steps) -> String {
+    let mut granted = 0_u32;
+    while args.times.is_none_or(|times| granted < times) {
+        if memory_grow::<0>(args.step) != usize::MAX {
+            granted += 1;
+            continue;
+        }
+        match args.then {
+            Then::Cope => break,
+            Then::Crash => unreachable(),
+            Then::Insist => {}
+        }
+    }
+    format!("granted {granted}, {} pages now", memory_size::<0>())
+}

@@ -1,0 +1,2 @@
+;; Needs nothing, and is there hundreds of times.
+(module (func (export "nothing")))

@@ -1,0 +1,4 @@
+;; Crashes as it is started.
+(module
+  (func $start unreachable)
+  (start $start))
