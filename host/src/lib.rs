@@ -13,6 +13,7 @@ pub mod names;
 pub mod catalog;
 pub mod config;
 
+pub mod containment;
 pub mod transport;
 
 pub mod limits;

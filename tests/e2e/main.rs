@@ -8,6 +8,7 @@ mod auth;
 mod cancellation;
 mod clients;
 mod command_line;
+mod containment;
 mod edge;
 mod fairness;
 mod guests;

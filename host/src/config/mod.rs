@@ -8,6 +8,7 @@
 
 mod address;
 mod agents;
+mod containment;
 mod document;
 mod manifest;
 mod overrides;
@@ -23,6 +24,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 pub use agents::Agent;
+pub use containment::{Containment, Protection};
 pub use manifest::{Manifest, Wants};
 pub use problems::{Position, Problem, Problems, nearest};
 pub use quota::{
@@ -63,6 +65,8 @@ pub struct Config {
     pub audit: Audit,
     /// What the operator reads.
     pub telemetry: Telemetry,
+    /// What holds the process itself.
+    pub containment: Containment,
 }
 
 /// The largest `bulkhead.toml`: tens of thousands of agents.
@@ -132,6 +136,7 @@ impl Config {
             per_agent,
             audit: root.table("audit", |section| Audit::read(section, &state)),
             telemetry: root.table("telemetry", Telemetry::read),
+            containment: root.table("containment", Containment::read),
             state,
         }
     }
@@ -193,6 +198,7 @@ mod tests {
         assert_eq!(config.per_plugin, PerPlugin::default());
         assert_eq!(config.per_agent, PerAgent { rate: limit(600, 60, 60), concurrency: Some(32) });
         assert_eq!(config.telemetry.log, LevelFilter::INFO);
+        assert_eq!(config.containment.without, []);
         assert!(config.agents.is_empty());
     }
 
@@ -241,6 +247,8 @@ mod tests {
             on_failure = "continue"
             [telemetry]
             log = "debug"
+            [containment]
+            without = ["landlock", "seccomp", "no-new-privileges"]
             "#,
             &[],
         )
@@ -287,6 +295,10 @@ mod tests {
         assert_eq!(config.audit.path, Path::new("/etc/bulkhead/state/log/audit.jsonl"));
         assert_eq!(config.audit.on_failure, OnFailure::Continue);
         assert_eq!(config.telemetry.log, LevelFilter::DEBUG);
+        assert_eq!(
+            config.containment.without,
+            [Protection::Landlock, Protection::Seccomp, Protection::NoNewPrivileges]
+        );
     }
 
     #[test]
@@ -385,6 +397,16 @@ mod tests {
                  `refused`; did you mean `refuse`?",
             ),
             ("[admin]\nsocket = \"\"", "b.toml:2:10: `admin.socket`: a path cannot be empty"),
+            (
+                "[containment]\nwithout = [\"seccomp\", \"landlok\"]",
+                "b.toml:2:23: `containment.without`: expected `no-new-privileges` or `seccomp` or \
+                 `landlock`, found `landlok`; did you mean `landlock`?",
+            ),
+            (
+                "[containment]\nwithout = [\"no-new-privileges\", \"landlock\"]",
+                "b.toml:2:11: `containment.without`: seccomp and landlock need \
+                 `no-new-privileges`; list all three, or leave it on",
+            ),
             (
                 "[[auth.issuers]]\nissuer = \"https://idp.example.com\"",
                 "b.toml:1:8: `auth.issuers` is not served by this version",

@@ -16,6 +16,7 @@ use crate::catalog::{Annotations, OutputSchema, Plugin};
 use crate::config::{
     Manifest, OnDenied, PerAgent, PerCall, PerPlugin, Problems, Sidecar, ToolRules, Wants, nearest,
 };
+use crate::containment::why_unreadable;
 use crate::names::{PluginName, Scope, ToolName};
 use crate::runtime::{DeclaredTool, LoadError, Prepared, Sandbox, inspect};
 use crate::sanitize::{clean_json, clean_text};
@@ -122,8 +123,8 @@ struct Parts {
 
 impl Parts {
     fn read(sandbox: &Sandbox, files: &Files) -> Result<Self, LoadError> {
-        let bytes =
-            std::fs::read(&files.component).map_err(|error| LoadError::new(error.to_string()))?;
+        let bytes = std::fs::read(&files.component)
+            .map_err(|error| LoadError::new(why_unreadable(&files.component, &error)))?;
         // Cheap refusals first: a typo must not wait for the compiler.
         let embedded = inspect(&bytes)?.manifest;
         let manifest = read_manifest(files, embedded)?;
@@ -283,7 +284,9 @@ fn read_manifest(files: &Files, embedded: Option<String>) -> Result<Manifest, Lo
 }
 
 fn read_toml(path: &Path) -> Result<Option<String>, LoadError> {
-    let failed = |error: std::io::Error| LoadError::new(format!("{}: {error}", file_name(path)));
+    let failed = |error: std::io::Error| {
+        LoadError::new(format!("{}: {}", file_name(path), why_unreadable(path, &error)))
+    };
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.len() > MAX_TOML_BYTES => Err(LoadError::new(format!(
             "{} is larger than {MAX_TOML_BYTES} bytes",
