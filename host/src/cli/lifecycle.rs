@@ -21,6 +21,10 @@ const LAST_RECORDS: Duration = Duration::from_secs(2);
 /// How long answers that are made may take to reach their clients.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
+/// How many connections may wait to be accepted. The standard library asks for 128,
+/// which a burst of agents that start together overruns.
+const BACKLOG: i32 = 1_024;
+
 /// The sockets of a server, bound before anything else happens, so that a port
 /// that is taken is told at once, and that a contained process need not make any.
 pub(super) struct Listeners {
@@ -58,6 +62,7 @@ impl Listeners {
 fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
     let bound = TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
+        rustix::net::listen(&listener, BACKLOG)?;
         Ok(listener)
     });
     bound.map_err(|error| {
