@@ -105,7 +105,7 @@ fn a_server_reads_and_writes_its_folders_and_nothing_else() {
         fs::write(folder.path("state/new"), "n").unwrap();
         fs::rename(folder.path("state/new"), folder.path("state/keys/moved")).unwrap();
         fs::remove_file(folder.path("state/keys/moved")).unwrap();
-        assert!(fs::read_to_string("/proc/self/status").unwrap().contains("Seccomp:\t2"));
+        assert!(fs::read_to_string("/proc/thread-self/status").unwrap().contains("Seccomp:\t2"));
         assert!(std::thread::spawn(|| 1).join().is_ok(), "threads can be had");
 
         assert!(denied(fs::read(folder.path("other/secret"))));
