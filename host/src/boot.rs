@@ -53,7 +53,7 @@ impl std::error::Error for BootError {}
 /// # Errors
 /// When something that the configuration names cannot be had.
 pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
-    own_state_dir(&config.state.dir)?;
+    state_folder(config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let cache = config.state.dir.join(CACHE);
     let sandbox = Sandbox::new(&cache, Arc::clone(&clock), &config.sandbox, config.compiler)
@@ -104,8 +104,13 @@ fn replica() -> String {
     format!("{}-{}", host.nodename().to_string_lossy(), std::process::id())
 }
 
-/// The state folder is its owner's alone: it holds keys, records and compiled code.
-fn own_state_dir(dir: &Path) -> Result<(), BootError> {
+/// Makes the state folder where it is missing. It is its owner's alone: it holds keys,
+/// records and compiled code.
+///
+/// # Errors
+/// When it cannot be made, or others can write to it.
+pub fn state_folder(config: &Config) -> Result<(), BootError> {
+    let dir: &Path = &config.state.dir;
     let failed = |error: std::io::Error| {
         let next = "set `dir` in [state] to a folder that can be written";
         BootError::State(format!("{}: {error}; {next}", dir.display()))

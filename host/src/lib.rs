@@ -14,6 +14,7 @@ pub mod names;
 pub mod catalog;
 pub mod config;
 
+pub mod containment;
 pub mod transport;
 
 pub mod limits;

@@ -49,7 +49,7 @@ fn a_file_imports_from_lower_floors_only() {
     const FLOORS: &[&[&str]] = &[
         &["clock", "error", "json", "names"],
         &["catalog", "config"],
-        &["transport"],
+        &["containment", "transport"],
         &["limits"],
         &["auth"],
         &["policy", "validation"],

@@ -9,6 +9,7 @@ mod cancellation;
 mod clients;
 mod command_line;
 mod compile;
+mod containment;
 mod edge;
 mod fairness;
 mod guests;

@@ -245,6 +245,11 @@ impl Host {
         MemoryWatch::begin(self.pid)
     }
 
+    /// What the kernel knows the server by.
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
     /// Sends a signal to the server.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal).expect("it runs");

@@ -44,6 +44,7 @@ impl Call {
     pub(super) fn run(self, config: Config) -> Result<ExitCode, Failure> {
         let presented = Presented::Local(local_agent(&self.agent)?);
         let body = self.request()?;
+        shared::contain(&config)?;
         shared::run(async {
             let host = shared::host(&config)?;
             shared::load_plugins(&host, &tell_refusal).await;

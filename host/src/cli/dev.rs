@@ -30,7 +30,7 @@ const DEV_AGENT: &str = "dev";
 
 pub(super) fn run(config: Config, config_file: Option<&Path>) -> Result<ExitCode, Failure> {
     shared::run(async {
-        let listeners = Listeners::bind(&config).await?;
+        let listeners = Listeners::bind(&config)?;
         let address = listeners.public_address()?;
         let sources = Sources::under(&config.plugins.dir);
         sources.build_changed().await;

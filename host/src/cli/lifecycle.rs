@@ -1,18 +1,19 @@
 //! From the first listener to the last record: serving, and ending gracefully.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::failure::{self, Failure};
+use super::shared;
+use crate::boot;
 use crate::config::Config;
 use crate::pipeline::Host;
-use crate::server;
+use crate::server::{self, AdminSocket};
 
 /// How long cancelled calls have to write their records before the process ends.
 const LAST_RECORDS: Duration = Duration::from_secs(2);
@@ -20,19 +21,28 @@ const LAST_RECORDS: Duration = Duration::from_secs(2);
 /// How long answers that are made may take to reach their clients.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
+/// How many connections may wait to be accepted. The standard library asks for 128,
+/// which a burst of agents that start together overruns.
+const BACKLOG: i32 = 1_024;
+
 /// The sockets of a server, bound before anything else happens, so that a port
-/// that is taken is told at once.
+/// that is taken is told at once, and that a contained process need not make any.
 pub(super) struct Listeners {
     public: TcpListener,
     health: TcpListener,
+    admin: AdminSocket,
 }
 
 impl Listeners {
-    pub(super) async fn bind(config: &Config) -> Result<Self, Failure> {
-        Ok(Self {
-            public: bind(config.server.listen, "[server] listen").await?,
-            health: bind(config.health.listen, "[health] listen").await?,
-        })
+    /// Makes the state folder too, which the admin socket is in.
+    pub(super) fn bind(config: &Config) -> Result<Self, Failure> {
+        let public = bind(config.server.listen, "[server] listen")?;
+        let health = bind(config.health.listen, "[health] listen")?;
+        boot::state_folder(config).map_err(shared::boot_failure)?;
+        let socket = &config.admin.socket;
+        let admin = AdminSocket::bind(socket)
+            .map_err(|error| Failure::new(failure::IO, format!("{}: {error}", socket.display())))?;
+        Ok(Self { public, health, admin })
     }
 
     /// Says where it listens, for people and for scripts that wait for it.
@@ -49,8 +59,13 @@ impl Listeners {
     }
 }
 
-async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
+fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        rustix::net::listen(&listener, BACKLOG)?;
+        Ok(listener)
+    });
+    bound.map_err(|error| {
         let taken = error.kind() == std::io::ErrorKind::AddrInUse;
         let end = if taken { "end the process that uses it, or " } else { "" };
         let next = format!("{end}choose another address");
@@ -71,17 +86,18 @@ pub(super) async fn serve(
 ) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let (stop, stop_health) = (CancellationToken::new(), CancellationToken::new());
-    let admin = server::admin(&config.admin.socket, Arc::clone(host), stop_health.clone())
-        .map_err(|error| {
-            Failure::new(failure::IO, format!("{}: {error}", config.admin.socket.display()))
-        })?;
+    let failed = |error: std::io::Error| Failure::new(failure::IO, error);
+    let polled = |listener| tokio::net::TcpListener::from_std(listener).map_err(failed);
+    let (public, health) = (polled(listeners.public)?, polled(listeners.health)?);
+    let admin = server::admin(listeners.admin, Arc::clone(host), stop_health.clone());
+    let admin = admin.map_err(failed)?;
     let servers = TaskTracker::new();
     servers.spawn(admin);
-    servers.spawn(server::health(listeners.health, Arc::clone(host), stop_health.clone()));
+    servers.spawn(server::health(health, Arc::clone(host), stop_health.clone()));
     // A key that was revoked before there was a socket to tell of it.
     let keys = host.reload_keys();
     keys.map_err(|error| Failure::new(failure::CONFIG, error.cause().unwrap_or(error.message())))?;
-    let public = server::public(listeners.public, Arc::clone(host), &config.server, stop.clone());
+    let public = server::public(public, Arc::clone(host), &config.server, stop.clone());
     let public = servers.spawn(public);
     servers.close();
 

@@ -54,7 +54,8 @@ enum Command {
     /// Build every plugin source under the folder, serve, and rebuild on change.
     ///
     /// Makes a development key that survives restarts, and prints what to paste into
-    /// an MCP client. For an author's machine: use `serve` in production.
+    /// an MCP client. For an author's machine: it runs compilers, so nothing contains the
+    /// process itself. Use `serve` in production.
     Dev,
     /// Serve the plugins of the folder over HTTP. Every request needs a key.
     Serve(serve::Serve),

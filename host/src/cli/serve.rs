@@ -35,15 +35,19 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self, config: Config) -> Result<ExitCode, Failure> {
+        let listeners = (!self.stdio).then(|| Listeners::bind(&config)).transpose()?;
+        shared::contain(&config)?;
         shared::run(async {
-            if self.stdio { over_stdio(&config).await } else { over_http(&config).await }
+            match listeners {
+                Some(listeners) => over_http(&config, listeners).await,
+                None => over_stdio(&config).await,
+            }
         })?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-async fn over_http(config: &Config) -> Result<(), Failure> {
-    let listeners = Listeners::bind(config).await?;
+async fn over_http(config: &Config, listeners: Listeners) -> Result<(), Failure> {
     let host = shared::host(config)?;
     listeners.announce()?;
     let loading = async {

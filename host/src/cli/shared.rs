@@ -9,6 +9,7 @@ use super::failure::{self, Failure};
 use super::progress::Progress;
 use crate::boot::{self, BootError};
 use crate::config::Config;
+use crate::containment::{self, Plan};
 use crate::pipeline::Host;
 use crate::plugins::Change;
 use crate::sanitize::clean_line;
@@ -22,6 +23,20 @@ pub(super) fn load_config(path: Option<&Path>) -> Result<Config, Failure> {
     Config::load(path, std::env::vars_os().filter_map(readable)).map_err(|problems| {
         Failure::new(failure::CONFIG, format!("the configuration has problems\n{problems}"))
     })
+}
+
+/// Contains this process for good, and tells of it. Comes before [`run`], which starts
+/// threads, and after everything that a server may not do, such as listening.
+pub(super) fn contain(config: &Config) -> Result<(), Failure> {
+    log_to_stderr(config.telemetry.log);
+    boot::state_folder(config).map_err(boot_failure)?;
+    let report = containment::apply(&Plan::of_server(config))
+        .map_err(|error| Failure::new(failure::UNAVAILABLE, error))?;
+    tracing::info!("{report}");
+    if let Some(warning) = report.warning() {
+        tracing::warn!("{warning}");
+    }
+    Ok(())
 }
 
 /// Runs a command to its end, on the runtime that everything but computing guests
@@ -40,14 +55,16 @@ pub(super) fn run<T>(command: impl Future<Output = Result<T, Failure>>) -> Resul
 /// Starts the log, and makes the host of a configuration.
 pub(super) fn host(config: &Config) -> Result<Arc<Host>, Failure> {
     log_to_stderr(config.telemetry.log);
-    boot::host(config).map_err(|error| {
-        let code = match error {
-            BootError::State(_) | BootError::Audit(_) => failure::IO,
-            BootError::Sandbox(_) => failure::UNAVAILABLE,
-            BootError::Keys(_) => failure::CONFIG,
-        };
-        Failure::new(code, error)
-    })
+    boot::host(config).map_err(boot_failure)
+}
+
+pub(super) fn boot_failure(error: BootError) -> Failure {
+    let code = match error {
+        BootError::State(_) | BootError::Audit(_) => failure::IO,
+        BootError::Sandbox(_) => failure::UNAVAILABLE,
+        BootError::Keys(_) => failure::CONFIG,
+    };
+    Failure::new(code, error)
 }
 
 /// Loads the plugins for the first time, telling `observe` of each.

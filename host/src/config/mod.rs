@@ -9,6 +9,7 @@
 mod address;
 mod agents;
 mod ceiling;
+mod containment;
 mod document;
 mod manifest;
 mod overrides;
@@ -25,6 +26,7 @@ use std::path::Path;
 
 pub use agents::Agent;
 pub use ceiling::{Ceiling, Ceilings};
+pub use containment::{Containment, Protection};
 pub use manifest::{Manifest, Wants};
 pub use problems::{Position, Problem, Problems, nearest};
 pub use quota::{
@@ -75,6 +77,8 @@ pub struct Config {
     pub audit: Audit,
     /// What the operator reads.
     pub telemetry: Telemetry,
+    /// What holds the process itself.
+    pub containment: Containment,
 }
 
 /// The largest `bulkhead.toml`: tens of thousands of agents.
@@ -154,6 +158,7 @@ impl Config {
             per_agent,
             audit: root.table("audit", |section| Audit::read(section, &state)),
             telemetry: root.table("telemetry", Telemetry::read),
+            containment: root.table("containment", Containment::read),
             state,
         }
     }
@@ -217,6 +222,7 @@ mod tests {
         assert_eq!(config.per_plugin, PerPlugin::default());
         assert_eq!(config.per_agent, PerAgent { rate: limit(600, 60, 60), concurrency: Some(32) });
         assert_eq!(config.telemetry.log, LevelFilter::INFO);
+        assert_eq!(config.containment.without, []);
         assert!(config.agents.is_empty());
     }
 
@@ -277,6 +283,8 @@ mod tests {
             on_failure = "continue"
             [telemetry]
             log = "debug"
+            [containment]
+            without = ["landlock", "seccomp", "no-new-privileges"]
             "#,
             &[],
         )
@@ -337,6 +345,10 @@ mod tests {
         assert_eq!(config.audit.path, Path::new("/etc/bulkhead/state/log/audit.jsonl"));
         assert_eq!(config.audit.on_failure, OnFailure::Continue);
         assert_eq!(config.telemetry.log, LevelFilter::DEBUG);
+        assert_eq!(
+            config.containment.without,
+            [Protection::Landlock, Protection::Seccomp, Protection::NoNewPrivileges]
+        );
     }
 
     /// Every quota, one above its ceiling and at it.
@@ -514,6 +526,16 @@ mod tests {
                  `refused`; did you mean `refuse`?",
             ),
             ("[admin]\nsocket = \"\"", "b.toml:2:10: `admin.socket`: a path cannot be empty"),
+            (
+                "[containment]\nwithout = [\"seccomp\", \"landlok\"]",
+                "b.toml:2:23: `containment.without`: expected `no-new-privileges` or `seccomp` or \
+                 `landlock`, found `landlok`; did you mean `landlock`?",
+            ),
+            (
+                "[containment]\nwithout = [\"no-new-privileges\", \"landlock\"]",
+                "b.toml:2:11: `containment.without`: seccomp and landlock need \
+                 `no-new-privileges`; list all three, or leave it on",
+            ),
             (
                 "[[auth.issuers]]\nissuer = \"https://idp.example.com\"",
                 "b.toml:1:8: `auth.issuers` is not served by this version",

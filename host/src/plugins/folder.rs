@@ -212,7 +212,13 @@ impl Plugins {
         let present = match self.components() {
             Ok(present) => present,
             Err(error) => {
-                tracing::warn!("{}: {error}; what was served stays", self.config.dir.display());
+                // To landlock, a folder that took this one's place is another.
+                let replaced = match error.kind() {
+                    io::ErrorKind::PermissionDenied => " (a new folder needs a restart)",
+                    _ => "",
+                };
+                let dir = self.config.dir.display();
+                tracing::warn!("{dir}: {error}{replaced}; what was served stays");
                 return;
             }
         };

@@ -17,6 +17,7 @@ use crate::config::{
     Ceilings, Manifest, OnDenied, PerAgent, PerCall, PerPlugin, Problems, Sidecar, ToolRules,
     Wants, nearest,
 };
+use crate::containment::why_unreadable;
 use crate::names::{PluginName, Scope, ToolName};
 use crate::runtime::{DeclaredTool, LoadError, Prepared, Sandbox, Source};
 use crate::sanitize::{clean_json, clean_text};
@@ -120,8 +121,8 @@ struct Parts {
 
 impl Parts {
     fn read(files: &Files, ceilings: &Ceilings) -> Result<Self, LoadError> {
-        let bytes =
-            std::fs::read(&files.component).map_err(|error| LoadError::new(error.to_string()))?;
+        let bytes = std::fs::read(&files.component)
+            .map_err(|error| LoadError::new(why_unreadable(&files.component, &error)))?;
         let source = Source::new(bytes)?;
         let manifest = read_manifest(files, source.inspection().manifest.clone())?;
         if manifest.name.as_str() == RESERVED {
@@ -304,7 +305,9 @@ fn read_manifest(files: &Files, embedded: Option<String>) -> Result<Manifest, Lo
 }
 
 fn read_toml(path: &Path) -> Result<Option<String>, LoadError> {
-    let failed = |error: std::io::Error| LoadError::new(format!("{}: {error}", file_name(path)));
+    let failed = |error: std::io::Error| {
+        LoadError::new(format!("{}: {}", file_name(path), why_unreadable(path, &error)))
+    };
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.len() > MAX_TOML_BYTES => Err(LoadError::new(format!(
             "{} is larger than {MAX_TOML_BYTES} bytes",

@@ -48,17 +48,47 @@ async fn reload_keys(State(host): State<Arc<Host>>) -> Response {
     response
 }
 
-/// Makes the socket at once, and returns what serves it.
+/// The socket, listening, and served by nobody yet; gone when this is dropped.
+#[derive(Debug)]
+pub struct AdminSocket {
+    #[cfg(unix)]
+    socket: unix::Socket,
+    #[cfg(unix)]
+    listener: std::os::unix::net::UnixListener,
+}
+
+impl AdminSocket {
+    /// Makes the socket. What a server left behind that did not end in order is
+    /// replaced.
+    ///
+    /// # Errors
+    /// What the system says when the socket cannot be made: another server that holds
+    /// it, or a file there that is no socket, included.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        #[cfg(unix)]
+        {
+            let (socket, listener) = unix::Socket::bind(path)?;
+            Ok(Self { socket, listener })
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = path;
+            Ok(Self {})
+        }
+    }
+}
+
+/// Returns what serves the socket.
 pub(super) fn serve(
-    path: &Path,
+    socket: AdminSocket,
     router: Router,
     stop: CancellationToken,
 ) -> io::Result<impl Future<Output = ()> + Send + use<>> {
     #[cfg(unix)]
-    return unix::serve(path, router, stop);
+    return unix::serve(socket, router, stop);
     #[cfg(not(unix))]
     {
-        let _ = (path, router);
+        let _ = (socket, router);
         Ok(async move { stop.cancelled().await })
     }
 }
@@ -83,16 +113,17 @@ mod unix {
     use std::fs::{Metadata, Permissions};
     use std::io;
     use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+    use std::os::unix::net::UnixListener;
     use std::path::{Path, PathBuf};
     use std::time::Duration;
 
     use axum::Router;
     use hyper_util::service::TowerToHyperService;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{UnixListener, UnixStream};
+    use tokio::net::UnixStream;
     use tokio_util::sync::CancellationToken;
 
-    use super::Confirmed;
+    use super::{AdminSocket, Confirmed};
     use crate::server::connections::{Open, connection};
 
     /// How many operators' commands may talk to the server at once.
@@ -105,11 +136,11 @@ mod unix {
     const MAX_ANSWER_BYTES: u64 = 16 << 10;
 
     pub(super) fn serve(
-        path: &Path,
+        AdminSocket { socket, listener }: AdminSocket,
         router: Router,
         stop: CancellationToken,
     ) -> io::Result<impl Future<Output = ()> + Send + use<>> {
-        let (socket, listener) = Socket::bind(path)?;
+        let listener = tokio::net::UnixListener::from_std(listener)?;
         Ok(async move {
             let open = Open::new(CONNECTIONS);
             while let Some(place) = stop.run_until_cancelled(open.place()).await.flatten() {
@@ -140,15 +171,17 @@ mod unix {
 
     /// The socket's file; gone with this value, unless another server has taken its
     /// place meanwhile.
-    struct Socket {
+    #[derive(Debug)]
+    pub(super) struct Socket {
         path: PathBuf,
         file: Option<(u64, u64)>,
     }
 
     impl Socket {
-        fn bind(path: &Path) -> io::Result<(Self, UnixListener)> {
+        pub(super) fn bind(path: &Path) -> io::Result<(Self, UnixListener)> {
             remove_stale(path)?;
             let listener = UnixListener::bind(path)?;
+            listener.set_nonblocking(true)?;
             std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
             let file = std::fs::symlink_metadata(path).ok().map(|file| identity(&file));
             Ok((Self { path: path.to_owned(), file }, listener))
@@ -262,7 +295,8 @@ mod unix {
                 [(StatusCode::OK, "done"), (StatusCode::INTERNAL_SERVER_ERROR, "line 3 is no key")]
             {
                 let stop = CancellationToken::new();
-                let serving = serve(&path, reload(status, said), stop.clone()).unwrap();
+                let socket = AdminSocket::bind(&path).unwrap();
+                let serving = serve(socket, reload(status, said), stop.clone()).unwrap();
                 let asking = async {
                     let answer = ask(&path, "/keys/reload").await;
                     stop.cancel();
@@ -278,8 +312,8 @@ mod unix {
             }
         }
 
-        #[tokio::test]
-        async fn the_socket_is_the_owners_alone() {
+        #[test]
+        fn the_socket_is_the_owners_alone() {
             let folder = Folder::new();
             let (socket, _listener) = Socket::bind(&folder.socket()).unwrap();
             let file = std::fs::metadata(&socket.path).unwrap();
@@ -287,8 +321,8 @@ mod unix {
             assert_eq!(file.uid(), rustix::process::geteuid().as_raw());
         }
 
-        #[tokio::test]
-        async fn only_what_nobody_uses_is_replaced() {
+        #[test]
+        fn only_what_nobody_uses_is_replaced() {
             let folder = Folder::new();
             let path = folder.socket();
 

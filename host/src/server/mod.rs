@@ -12,7 +12,6 @@ mod mcp;
 mod stalled;
 mod stdio;
 
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -21,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use self::admin::{Confirmed, ask_to_reload_keys};
+pub use self::admin::{AdminSocket, Confirmed, ask_to_reload_keys};
 use crate::config::Server;
 use crate::names::ByteCount;
 use crate::pipeline::{self, Host};
@@ -73,18 +72,17 @@ pub fn health(
     connections::serve(listener, HEALTH_CONNECTIONS, health::router(host), stop)
 }
 
-/// Serves live control on a Unix socket at `path`, for this user and root, until
-/// `stop`; the socket is gone when the future ends or is dropped.
+/// Serves live control on its Unix socket, for this user and root, until `stop`; the
+/// socket is gone when the future ends or is dropped. Must be called within a runtime.
 ///
 /// # Errors
-/// What the system says when the socket cannot be made: another server that holds
-/// it, or a file there that is no socket, included.
+/// What the system says.
 pub fn admin(
-    path: &Path,
+    socket: AdminSocket,
     host: Arc<Host>,
     stop: CancellationToken,
 ) -> std::io::Result<impl Future<Output = ()> + Send + use<>> {
-    admin::serve(path, admin::router(host), stop)
+    admin::serve(socket, admin::router(host), stop)
 }
 
 /// Serves one client over a pair of streams, one message a line, until its input
