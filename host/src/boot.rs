@@ -56,8 +56,14 @@ pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
     state_folder(config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let cache = config.state.dir.join(CACHE);
-    let sandbox = Sandbox::new(&cache, Arc::clone(&clock), &config.sandbox, config.compiler)
-        .map_err(BootError::Sandbox)?;
+    let sandbox = Sandbox::new(
+        &cache,
+        Arc::clone(&clock),
+        &config.sandbox,
+        config.compiler,
+        &config.containment,
+    )
+    .map_err(BootError::Sandbox)?;
     tracing::info!("{}", sandbox.room());
     let keys = KeyFile::load(&config.auth.keys).map_err(BootError::Keys)?;
     let metrics = Arc::new(Metrics::new());

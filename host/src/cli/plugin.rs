@@ -10,7 +10,7 @@ use super::failure::{self, Failure};
 use super::progress::Progress;
 use super::shared;
 use crate::clock::SystemClock;
-use crate::config::{self, Manifest, PerCall, Totals};
+use crate::config::{self, Containment, Manifest, PerCall, Totals};
 use crate::runtime::{ComponentKind, Inspection, Sandbox, Source};
 use crate::sanitize::{clean_line, clean_text};
 
@@ -87,7 +87,8 @@ fn tools(source: &Source) -> Result<(), Failure> {
         let quota = PerCall::default();
         let totals = Totals { calls: 1, memory: quota.memory };
         let limits = config::Compiler::default();
-        let sandbox = Sandbox::new(&cache, Arc::new(SystemClock), &totals, limits)
+        let all = Containment::default();
+        let sandbox = Sandbox::new(&cache, Arc::new(SystemClock), &totals, limits, &all)
             .map_err(|error| Failure::new(failure::UNAVAILABLE, error))?;
         let sandbox = Arc::new(sandbox);
         // What this compiled is of no further use.

@@ -27,6 +27,9 @@ pub enum Protection {
 }
 
 impl Protection {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::NoNewPrivileges, Self::Seccomp, Self::Landlock];
+
     /// The name that switches it off.
     pub fn name(self) -> &'static str {
         match self {
@@ -54,7 +57,5 @@ impl Containment {
 }
 
 fn protection(node: &Node) -> Result<Protection, Wrong> {
-    const ALL: [Protection; 3] =
-        [Protection::NoNewPrivileges, Protection::Seccomp, Protection::Landlock];
-    choice(&ALL.map(|protection| (protection.name(), protection)))(node)
+    choice(&Protection::ALL.map(|protection| (protection.name(), protection)))(node)
 }

@@ -8,8 +8,10 @@
 //!
 //! Pinned by the probing guest in `tests/guests`.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
+use rand::TryRng;
 use wasmtime::component::Linker;
 use wasmtime_wasi::random::Deterministic;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
@@ -81,11 +83,41 @@ fn builder(console: &Console) -> WasiCtxBuilder {
         .stdout(console.clone())
         .stderr(console.clone())
         .max_random_size(MAX_RANDOM_BYTES)
+        .secure_random(Drawn(console.clone()))
+        .insecure_random(Drawn(console.clone()))
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)
         .socket_addr_check(|_, _| Box::pin(async { false }));
     builder
+}
+
+/// The system's random numbers, each byte of which is counted: the host draws them one
+/// by one, while the engine's meter stands still.
+struct Drawn(Console);
+
+impl Drawn {
+    fn rng(&self, bytes: usize) -> impl TryRng<Error = Infallible> + use<> {
+        self.0.count_drawn(bytes as u64);
+        rand::rng()
+    }
+}
+
+impl TryRng for Drawn {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        // Asked for one byte too.
+        self.rng(1).try_next_u32()
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        self.rng(size_of::<u64>()).try_next_u64()
+    }
+
+    fn try_fill_bytes(&mut self, to: &mut [u8]) -> Result<(), Infallible> {
+        self.rng(to.len()).try_fill_bytes(to)
+    }
 }
 
 /// A clock that stands still at 2000-01-01T00:00:00Z.

@@ -18,7 +18,7 @@ use super::execution::Burners;
 use super::memory::TotalMemory;
 use super::state::CallState;
 use crate::clock::Clock;
-use crate::config::{self, Totals};
+use crate::config::{self, Containment, Totals};
 use crate::machine::raise_open_files;
 use crate::names::ByteCount;
 
@@ -151,7 +151,7 @@ impl fmt::Debug for Sandbox {
 
 impl Sandbox {
     /// Sets the sandbox up for `totals`, with compiled code cached in `cache_dir`, and
-    /// with these limits of the compiler.
+    /// with these limits of the compiler, which is contained as this process is to be.
     ///
     /// Whoever can write to `cache_dir` can run code in this process: it is
     /// created owner-only, and one that others may write to is refused.
@@ -163,9 +163,10 @@ impl Sandbox {
         clock: Arc<dyn Clock>,
         totals: &Totals,
         compiler: config::Compiler,
+        containment: &Containment,
     ) -> Result<Self, SandboxError> {
         let cache_dir = &own_folder(cache_dir)?;
-        let compiler = Compiler::new(cache_dir, compiler)
+        let compiler = Compiler::new(cache_dir, compiler, &containment.without)
             .map_err(|error| SandboxError(format!("{}: {error}", cache_dir.display())))?;
         let cache = cache(&code_folder(cache_dir))?;
         let mut room = Room {
@@ -244,7 +245,7 @@ fn pooled(mut config: Config, calls: u32, pagemap_scan: bool) -> wasmtime::Resul
     let resident = if pagemap_scan { RESIDENT_BYTES } else { 0 };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(calls)
-        .total_core_instances(calls.saturating_mul(8))
+        .total_core_instances(calls.saturating_mul(8).max(PARTS_PER_COMPONENT))
         .total_memories(calls.saturating_add(calls / 4).max(PARTS_PER_COMPONENT))
         .total_tables(calls.saturating_mul(4).max(PARTS_PER_COMPONENT))
         .total_stacks(calls)

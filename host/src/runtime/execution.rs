@@ -332,6 +332,8 @@ mod tests {
     use std::thread::ThreadId;
     use std::time::Duration;
 
+    use futures_util::future::join_all;
+
     use super::*;
 
     fn here() -> ThreadId {
@@ -416,10 +418,12 @@ mod tests {
                 let _tells = tells;
                 compute(1).await;
                 let _ = begin.send(());
-                while computes {
-                    compute(1).await;
+                match computes {
+                    true => loop {
+                        compute(1).await;
+                    },
+                    false => std::future::pending::<()>().await,
                 }
-                std::future::pending::<()>().await;
             };
             tokio::select! {
                 _ = burners.run(None, endless) => panic!("it never ends"),
@@ -450,31 +454,25 @@ mod tests {
     #[tokio::test]
     async fn an_owner_with_many_tasks_gets_no_more_than_one_with_few() {
         const TURNS: usize = 1_000;
-        let burners = Arc::new(Burners::start(1).unwrap());
+        let burners = Burners::start(1).unwrap();
         let done = Arc::new(AtomicBool::new(false));
-        let others: Vec<_> = (0..20)
-            .map(|_| {
-                let (burners, done) = (Arc::clone(&burners), Arc::clone(&done));
-                tokio::task::spawn(async move {
-                    let counting = async move {
-                        let mut turns = 0;
-                        while !done.load(Ordering::SeqCst) {
-                            compute(1).await;
-                            turns += 1;
-                        }
-                        turns
-                    };
-                    burners.run(owner("many"), counting).await.unwrap()
-                })
+        let counting = (0..20).map(|_| {
+            let done = Arc::clone(&done);
+            burners.run(owner("many"), async move {
+                let mut turns = 0;
+                while !done.load(Ordering::SeqCst) {
+                    compute(1).await;
+                    turns += 1;
+                }
+                turns
             })
-            .collect();
-        tokio::task::yield_now().await;
-        burners.run(owner("one"), compute(TURNS)).await.unwrap();
-        done.store(true, Ordering::SeqCst);
-        let mut of_many = 0;
-        for other in others {
-            of_many += other.await.unwrap();
-        }
+        });
+        let few = async {
+            burners.run(owner("one"), compute(TURNS)).await.unwrap();
+            done.store(true, Ordering::SeqCst);
+        };
+        let (counted, ()) = tokio::join!(join_all(counting), few);
+        let of_many: usize = counted.into_iter().map(Result::unwrap).sum();
         // One turn each, give or take the beginning and the end.
         assert!((TURNS / 2..TURNS * 2).contains(&of_many), "{of_many} turns beside {TURNS}");
     }

@@ -130,6 +130,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, LoadError> {
 
 /// Whether a function belongs to component-model-async: anything but plain calls in
 /// either direction and plain resources.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what comes later is no plain call either")]
 fn is_concurrent(function: &CanonicalFunction) -> bool {
     match function {
         CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. } => {

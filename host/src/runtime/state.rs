@@ -1,9 +1,9 @@
 //! What belongs to one call: the data of its store.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -117,6 +117,9 @@ pub(super) struct CallState {
 /// engine's meter stands still meanwhile.
 const IMPORT_FUEL: u64 = 1_000;
 
+/// The fuel that a random byte costs besides.
+const RANDOM_BYTE_FUEL: u64 = 20;
+
 impl CallState {
     /// Counts a call of an import, and passes the state on to it.
     pub(super) fn imported(&mut self) -> &mut Self {
@@ -126,7 +129,8 @@ impl CallState {
 
     /// What the calls of imports have cost so far.
     pub(super) fn imports_cost(&self) -> Fuel {
-        Fuel(self.imports.saturating_mul(IMPORT_FUEL))
+        let drawn = self.console.drawn().saturating_mul(RANDOM_BYTE_FUEL);
+        Fuel(self.imports.saturating_mul(IMPORT_FUEL).saturating_add(drawn))
     }
 }
 
@@ -145,20 +149,35 @@ impl WasiView for CallState {
     }
 }
 
-/// What a guest prints: kept up to a bound, for the operator's log.
+/// What a guest makes its host do where the call's state is out of reach: printing, kept
+/// up to a bound for the operator's log, and drawing random bytes.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Console(Arc<Mutex<VecDeque<u8>>>);
+pub(super) struct Console(Arc<Outside>);
+
+#[derive(Debug, Default)]
+struct Outside {
+    printed: Mutex<Vec<u8>>,
+    drawn: AtomicU64,
+}
 
 impl Console {
     /// All that was printed, with what is not UTF-8 replaced.
     pub(super) fn text(&self) -> Option<String> {
-        let mut printed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (!printed.is_empty())
-            .then(|| String::from_utf8_lossy(printed.make_contiguous()).into_owned())
+        let printed = self.0.printed.lock().unwrap_or_else(PoisonError::into_inner);
+        (!printed.is_empty()).then(|| String::from_utf8_lossy(&printed).into_owned())
+    }
+
+    /// How many random bytes were drawn.
+    fn drawn(&self) -> u64 {
+        self.0.drawn.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_drawn(&self, bytes: u64) {
+        self.0.drawn.fetch_add(bytes, Ordering::Relaxed);
     }
 
     fn append(&self, bytes: &[u8]) {
-        let mut printed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut printed = self.0.printed.lock().unwrap_or_else(PoisonError::into_inner);
         let room = MAX_CONSOLE_BYTES.saturating_sub(printed.len());
         printed.extend(bytes.iter().take(room));
     }

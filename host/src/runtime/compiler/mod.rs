@@ -33,7 +33,7 @@ pub(super) use known::MAX_CACHED_CODE;
 use super::engine::EngineKind;
 use super::inspection::Source;
 use super::prepare::LoadError;
-use crate::config;
+use crate::config::{self, Protection};
 
 /// The hidden command that compiles.
 pub const COMMAND: &str = "compile";
@@ -53,6 +53,7 @@ const MAX_SAID: u64 = 4 << 10;
 #[derive(Debug)]
 pub(super) struct Compiler {
     limits: config::Compiler,
+    without: Vec<Protection>,
     code: PathBuf,
     known: Known,
     turns: Semaphore,
@@ -60,15 +61,20 @@ pub(super) struct Compiler {
 }
 
 impl Compiler {
-    /// Compilers that keep what they make in `folder`.
+    /// Compilers that keep what they make in `folder`, and do without these protections.
     ///
     /// # Errors
     /// When the folder cannot be written.
-    pub(super) fn new(folder: &Path, limits: config::Compiler) -> std::io::Result<Self> {
+    pub(super) fn new(
+        folder: &Path,
+        limits: config::Compiler,
+        without: &[Protection],
+    ) -> std::io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let code = code_folder(folder);
         Ok(Self {
             limits,
+            without: without.to_vec(),
             known: Known::open(&folder.join("known"), &code)?,
             code,
             turns: Semaphore::new(cores.min(MAX_AT_ONCE)),
@@ -146,6 +152,9 @@ impl Compiler {
             EngineKind::Concurrent => {
                 command.arg("--concurrent");
             }
+        }
+        for protection in &self.without {
+            command.arg("--without").arg(protection.name());
         }
         command
             .env_clear()
