@@ -176,9 +176,9 @@ def many_blocks(args):
     return types.Output([block] * args["blocks"], None, None)
 
 
-def fail_with_secret(args):
+def fail_as_host(args):
     """Fails as the contract allows it, with a code that is the host's own."""
-    raise Err(types.Error("UNAUTHENTICATED", "x" * args["bytes"], True, 2**64 - 1, None, None))
+    raise Err(types.Error("UNAUTHENTICATED", "Log in.", True, 2**64 - 1, None, None))
 
 
 def probe(args):
@@ -247,7 +247,7 @@ def thread():
 TOOLS = [
     echo, spin, recurse, recurse_native, hog_steps, hog_huge, cope, throw, loud, log_flood,
     progress_flood, clock_flood, random_flood, print_flood, sleep, random_huge, leave, long_log,
-    long_progress, long_question, quit, quit_at_once, deep_json, many_blocks, fail_with_secret,
+    long_progress, long_question, quit, quit_at_once, deep_json, many_blocks, fail_as_host,
     probe,
 ]
 BY_NAME = {f"py_{tool.__name__}": tool for tool in TOOLS}

@@ -10,13 +10,13 @@
 
 mod attacks;
 
-use std::fmt::Write;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use attacks::{ATTACKS, Attack, HELLO};
-use bulkhead_tests::{Answer, Client, Host};
+use attacks::{ATTACKS, Attack, HELLO, REFUSED, REFUSED_MODULES};
+use bulkhead_tests::{Answer, Client, Host, Splice};
 use serde_json::{Value, json};
 
 /// How much longer than its deadline an attack may take on a busy machine, and what
@@ -37,6 +37,14 @@ async fn main() -> ExitCode {
     let mallory = host.client("mallory").await;
     println!("{}", row(&HEADS.map(str::to_owned)));
     let mut failures = Vec::new();
+    for (guest, reason) in REFUSED.iter().chain(REFUSED_MODULES) {
+        let told = host.until_told(guest).await;
+        let refused = told.contains("was not loaded") && told.contains(reason);
+        println!("{}", row(&refusal(guest, refused)));
+        if !refused {
+            failures.push(format!("{guest}: it is not told that {reason}: {told}"));
+        }
+    }
     for attack in ATTACKS {
         let seen = Seen::of(attack, &host, &mallory).await;
         println!("{}", row(&seen.cells(attack)));
@@ -63,21 +71,27 @@ async fn start(guests: &Path) -> Host {
         };
         setup = setup.sidecar(plugin, &sidecar(plugin));
     }
+    setup = REFUSED.iter().fold(setup, |setup, (guest, _)| setup.plugin(guest));
+    for (module, _) in REFUSED_MODULES {
+        let spliced = Splice::of("counter").module(module, 1);
+        setup = setup.file(&format!("{module}.wasm"), spliced.bytes());
+    }
     setup.start().await
 }
 
+/// The quotas of a plugin's tools, each of which has one set in the table.
 fn sidecar(plugin: &str) -> String {
-    let mut toml = String::new();
-    for attack in ATTACKS.iter().filter(|attack| attack.plugin == plugin) {
-        let Attack { tool, fuel_m, memory_mib, deadline, .. } = attack;
-        let deadline = deadline.as_millis();
-        write!(
-            toml,
-            "[tools.{tool}.per_call]\nfuel = '{fuel_m}M'\nmemory = '{memory_mib}MiB'\ndeadline = '{deadline}ms'\n"
-        )
-        .expect("a string can be written to");
-    }
-    toml
+    let attacks = ATTACKS.iter().filter(|attack| attack.plugin == plugin);
+    let tables: BTreeSet<String> = attacks.map(quotas).collect();
+    Vec::from_iter(tables).concat()
+}
+
+fn quotas(attack: &Attack) -> String {
+    let Attack { tool, fuel_m, memory_mib, deadline, .. } = attack;
+    let deadline = deadline.as_millis();
+    format!(
+        "[tools.{tool}.per_call]\nfuel = '{fuel_m}M'\nmemory = '{memory_mib}MiB'\ndeadline = '{deadline}ms'\n"
+    )
 }
 
 /// What an attack led to.
@@ -113,8 +127,9 @@ impl Seen {
 
     fn cells(&self, attack: &Attack) -> [String; HEADS.len()] {
         let mib = |bytes: u64| format!("{:.1}", bytes as f64 / f64::from(1 << 20));
+        let guest = format!("{} {}", attack.tool, attack.arguments.trim_matches(['{', '}']));
         [
-            attack.tool.to_owned(),
+            guest.trim_end().chars().take(GUEST_WIDTH).collect(),
             attack.language.to_owned(),
             shown(attack.code).to_owned(),
             shown(self.code()).to_owned(),
@@ -177,15 +192,24 @@ const HEADS: [&str; 10] = [
     "",
 ];
 
+/// Enough for a tool's name and what it is told.
+const GUEST_WIDTH: usize = 38;
+
 fn shown(code: &str) -> &str {
     if code.is_empty() { "ok" } else { code }
+}
+
+fn refusal(guest: &str, refused: bool) -> [String; HEADS.len()] {
+    let code = if refused { "not served" } else { "another" };
+    let remark = if refused { "" } else { "<- not as expected" };
+    [guest, "Rust", "not served", code, "", "", "", "", "", remark].map(str::to_owned)
 }
 
 /// One line of the table; names to the left, numbers to the right.
 fn row(cells: &[String; HEADS.len()]) -> String {
     let [guest, language, expected, code, time, fuel, memory, host, next, remark] = cells;
     let line = format!(
-        "{guest:<20} {language:<10} {expected:<18} {code:<18} {time:>9} {fuel:>9} {memory:>9} {host:>9} {next:<4} {remark}"
+        "{guest:<GUEST_WIDTH$} {language:<10} {expected:<18} {code:<18} {time:>9} {fuel:>9} {memory:>9} {host:>9} {next:<4} {remark}"
     );
     line.trim_end().to_owned()
 }
