@@ -27,6 +27,10 @@ const SLACK: Duration = Duration::from_secs(5);
 /// pages of its image, the answer as text, a record, a log line.
 const HOST_MIB: u64 = 32;
 
+/// Calls of imports are charged when the clock ticks: what a guest may have spent on
+/// them by then, beyond its quota, in millions.
+const LATE_FUEL_M: u64 = 200;
+
 /// What must not reach a caller or a record: guests put it where it could.
 const SECRET: &str = "hunter2";
 
@@ -164,14 +168,14 @@ impl Seen {
             (answer.text.contains(attack.says), "it does not say so"),
             (!answer.text.contains(SECRET), "the caller sees a secret"),
             (!record.to_string().contains(SECRET), "the record holds a secret"),
-            ((1..=attack.fuel_m * 1_000_000).contains(&fuel), "its fuel"),
+            ((1..=(attack.fuel_m + LATE_FUEL_M) * 1_000_000).contains(&fuel), "its fuel"),
             ((1..=attack.memory_mib << 20).contains(&memory), "its memory"),
             (*took < attack.deadline + SLACK, "it took too long"),
             (*grown < (attack.memory_mib + HOST_MIB) << 20, "the server grew"),
             (*next_ok, "the next call was not served"),
         ] {
             if !holds {
-                let text: String = answer.text.chars().take(500).collect();
+                let text: String = answer.text.chars().take(200).collect();
                 wrong.push(format!("{what}: {text}"));
             }
         }
