@@ -4,8 +4,7 @@
 // - threads, exiting, printing, files, sockets, arguments, input: this engine (QuickJS
 //   as a component) offers a program none of them, not even `console`, which `probe`
 //   shows by looking for every name under which JavaScript engines do;
-// - tables, inner instances: JavaScript has no word for them;
-// - output after return: when `callTool` has returned, nothing of it runs.
+// - tables, inner instances: JavaScript has no word for them.
 
 import * as call from 'bulkhead:plugin/call@0.1.0';
 import { now, subscribeDuration } from 'wasi:clocks/monotonic-clock@0.2.0';
@@ -144,6 +143,16 @@ const attacks = {
 
   long_question: ({ bytes }) => String(call.canAsk('y'.repeat(bytes))),
 
+  // Goes on when it has answered: there is always one more job to do.
+  jobs_forever() {
+    const again = () => Promise.resolve().then(again);
+    again();
+    return 'answered';
+  },
+
+  // Answers when nobody ever does.
+  promise_nothing: () => new Promise(() => {}),
+
   // Not text: half of a surrogate pair.
   half_text: () => '\ud800',
 
@@ -182,7 +191,7 @@ export const tools = {
   callTool(name, args) {
     const result = attacks[name.slice('js_'.length)](JSON.parse(args));
     const output = typeof result === 'string' ? text(result) : result;
-    return { tag: 'done', val: output };
+    return output instanceof Promise ? output : { tag: 'done', val: output };
   },
 };
 

@@ -205,6 +205,8 @@ pub(crate) const ATTACKS: &[Attack] = &[
     js("js_random_flood", NONE, FUEL, "per_call.fuel"),
     js("js_random_huge", r#"{"bytes":2000000000}"#, FUEL, "random_bytes"),
     js("js_hoard", r#"{"handles":100000}"#, MEMORY, "handles"),
+    js("js_jobs_forever", NONE, OK, "answered"),
+    js("js_promise_nothing", NONE, CRASH, ""),
     js("js_half_text", NONE, CRASH, ""),
     js("js_wrong_type", NONE, CRASH, ""),
     js("js_probe", NONE, OK, r#""[]""#),
