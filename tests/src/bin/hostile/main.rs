@@ -55,7 +55,7 @@ async fn main() -> ExitCode {
         let wrong = seen.wrong(attack);
         failures.extend(wrong.iter().map(|what| format!("{}: {what}", attack.tool)));
     }
-    println!("{} attacks, {} not as expected", ATTACKS.len(), failures.len());
+    println!("{} attacks, {} things not as expected", ATTACKS.len(), failures.len());
     failures.iter().for_each(|failure| println!("{failure}"));
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
