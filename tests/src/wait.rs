@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How long a test waits before it gives up. Far more than anything takes on a busy
 /// machine; nothing that succeeds waits so long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// How often a condition is looked at that has no event: a file, a scrape.
 const LOOK: Duration = Duration::from_millis(10);
