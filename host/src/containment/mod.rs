@@ -250,5 +250,6 @@ pub fn why_unreadable(file: &Path, error: &io::Error) -> String {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(target_os = "linux")]
+#[cfg(test)]
 mod tests;
