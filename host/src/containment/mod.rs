@@ -235,18 +235,14 @@ pub fn why_unreadable(file: &Path, error: &io::Error) -> String {
         let target = file.canonicalize().ok()?;
         (!target.starts_with(&folder)).then_some(target)
     };
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => outside().map_or_else(
-            || error.to_string(),
-            |target| {
-                format!(
-                    "it is a link to {}, and nothing outside of its folder may be read; copy it \
-                     in, or set `without = [\"landlock\"]` in [containment]",
-                    target.display()
-                )
-            },
+    let refused = error.kind() == io::ErrorKind::PermissionDenied;
+    match refused.then(outside).flatten() {
+        Some(target) => format!(
+            "it is a link to {}, and nothing outside of its folder may be read; copy it in, or \
+             set `without = [\"landlock\"]` in [containment]",
+            target.display()
         ),
-        _ => error.to_string(),
+        None => error.to_string(),
     }
 }
 

@@ -179,6 +179,7 @@ const SERVER_OLD: &[i64] = &[];
 
 /// What may be asked of a device or socket. Above all not to type into a terminal
 /// (`TIOCSTI`).
+#[allow(clippy::unnecessary_cast, reason = "their type differs between C libraries")]
 const IOCTLS: [u64; 6] = [
     libc::FIONBIO as u64,
     libc::FIONREAD as u64,

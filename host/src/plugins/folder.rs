@@ -188,10 +188,8 @@ impl Plugins {
             Ok(present) => present,
             Err(error) => {
                 // To landlock, a folder that took this one's place is another.
-                let replaced = match error.kind() {
-                    io::ErrorKind::PermissionDenied => " (a new folder needs a restart)",
-                    _ => "",
-                };
+                let refused = error.kind() == io::ErrorKind::PermissionDenied;
+                let replaced = if refused { " (a new folder needs a restart)" } else { "" };
                 let dir = self.config.dir.display();
                 tracing::warn!("{dir}: {error}{replaced}; what was served stays");
                 return;
