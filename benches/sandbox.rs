@@ -81,9 +81,9 @@ async fn compare(host: &Arc<Host>, bare: &Bare, case: &Case) {
                 bare.call(case).await;
             }
             bare_time += cpu_time() - begun;
-            let slots = slots(host, case, batch).await;
+            let ready = ready(host, case, batch).await;
             let begun = cpu_time();
-            call_all(host, slots).await;
+            call_all(host, ready).await;
             sandbox_time += cpu_time() - begun;
         }
         least_bare = least_bare.min(bare_time / case.calls);
@@ -107,12 +107,12 @@ async fn scale(host: &Arc<Host>, case: &Case) {
         for (callers, most) in CALLERS.into_iter().zip(&mut most) {
             let mut held = Vec::new();
             for _ in 0..callers {
-                held.push(slots(host, case, calls).await);
+                held.push(ready(host, case, calls).await);
             }
             let begun = now();
-            let calling = held.into_iter().map(|slots| {
+            let calling = held.into_iter().map(|ready| {
                 let host = Arc::clone(host);
-                tokio::task::spawn(async move { call_all(&host, slots).await })
+                tokio::task::spawn(async move { call_all(&host, ready).await })
             });
             for caller in calling.collect::<Vec<_>>() {
                 caller.await.expect("no panic");
@@ -130,10 +130,13 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// A call that has passed every gate.
+type Ready = (Slot<Approval>, CallContext);
+
 /// Passes every gate so many times.
-async fn slots(host: &Host, case: &Case, count: u32) -> Vec<Slot<Approval>> {
+async fn ready(host: &Host, case: &Case, count: u32) -> Vec<Ready> {
     let world = host.plugins.snapshot();
-    let mut slots = Vec::with_capacity(count as usize);
+    let mut ready = Vec::with_capacity(count as usize);
     for _ in 0..count {
         let principal = auth::authenticate(&host.identities.load(), &head(), host.clock.utc())
             .expect("whoever started this process");
@@ -142,15 +145,7 @@ async fn slots(host: &Host, case: &Case, count: u32) -> Vec<Slot<Approval>> {
         let admitted = host.limits.admit(permit).expect("no rate");
         let valid = validation::check(world.validators(), admitted, case.arguments.into());
         let approval = policy::approve(valid.expect("valid arguments")).expect("no policy");
-        slots.push(host.limits.acquire(approval).await.expect("a slot"));
-    }
-    slots
-}
-
-async fn call_all(host: &Host, slots: Vec<Slot<Approval>>) {
-    let world = host.plugins.snapshot();
-    for slot in slots {
-        let prepared = world.prepared(slot.get().call().permit().tool().id).expect("it is served");
+        let slot = host.limits.acquire(approval).await.expect("a slot");
         let context = CallContext {
             request_id: RequestId::generate(),
             traceparent: None,
@@ -159,6 +154,15 @@ async fn call_all(host: &Host, slots: Vec<Slot<Approval>>) {
             events: Arc::new(|_| {}),
             cancel: CancellationToken::new(),
         };
+        ready.push((slot, context));
+    }
+    ready
+}
+
+async fn call_all(host: &Host, ready: Vec<Ready>) {
+    let world = host.plugins.snapshot();
+    for (slot, context) in ready {
+        let prepared = world.prepared(slot.get().call().permit().tool().id).expect("it is served");
         let invocation = invoke(host.plugins.sandbox(), prepared, slot, context).await;
         invocation.result.expect("a result");
     }

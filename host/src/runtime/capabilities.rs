@@ -87,8 +87,7 @@ fn builder(console: &Console) -> WasiCtxBuilder {
         .insecure_random(Drawn(console.clone()))
         .allow_tcp(false)
         .allow_udp(false)
-        .allow_ip_name_lookup(false)
-        .socket_addr_check(|_, _| Box::pin(async { false }));
+        .allow_ip_name_lookup(false);
     builder
 }
 

@@ -1,19 +1,21 @@
 //! One call in one fresh instance.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, UpdateDeadline};
 
-use super::capabilities;
 use super::engine::Sandbox;
 use super::fault::{self, Broke, Fault};
 use super::memory::MemoryMeter;
 use super::output::RawOutput;
 use super::prepare::Prepared;
-use super::state::{CallContext, CallState, Console, GuestEvent};
+use super::state::{CallContext, CallState, GuestEvent};
 use crate::auth::Principal;
 use crate::config::PerCall;
 use crate::error::Error;
@@ -132,6 +134,16 @@ fn nothing_spent(error: Error) -> Invocation {
     Invocation { result: Err(error), spent: Spent::default() }
 }
 
+/// Returns when a guest's deadline has passed or its call is cancelled. A guest that
+/// computes is stopped by its epoch callback; this is for one that waits for its host.
+async fn ended_from_outside(deadline: Instant, cancel: CancellationToken) -> Fault {
+    tokio::select! {
+        biased;
+        () = tokio::time::sleep_until(deadline.into()) => Fault::Deadline,
+        () = cancel.cancelled() => Fault::Cancelled,
+    }
+}
+
 /// How a guest ended, whatever it was asked.
 pub(super) struct Ended<T> {
     pub(super) result: Result<T, Fault>,
@@ -146,18 +158,14 @@ pub(super) fn new_store(
     quota: &PerCall,
     call: Option<(Principal, CallContext)>,
 ) -> wasmtime::Result<Store<CallState>> {
-    let console = Console::default();
-    let wasi =
-        if call.is_some() { capabilities::inert(&console) } else { capabilities::frozen(&console) };
     let clock = Arc::clone(&sandbox.clock);
     let mut resources = ResourceTable::new();
     resources.set_max_capacity(MAX_RESOURCES);
     let started = clock.now();
     let state = CallState {
-        wasi,
+        wasi: None,
         resources,
         memory: MemoryMeter::new(quota.memory, Arc::clone(&sandbox.memory)),
-        console,
         call,
         clock,
         started,
@@ -203,13 +211,21 @@ pub(super) async fn bounded<T>(
     guest: impl AsyncFnOnce(&mut Store<CallState>) -> wasmtime::Result<T>,
 ) -> Ended<T> {
     let deadline = store.data().deadline;
-    let outcome = tokio::select! {
-        biased;
-        result = guest(&mut store) => Ok(result),
-        // A guest that computes is stopped by its epoch callback; this is for one
-        // that waits for its host.
-        () = tokio::time::sleep_until(deadline.into()) => Err(Fault::Deadline),
-        () = cancel.cancelled() => Err(Fault::Cancelled),
+    let outcome = {
+        let mut guest = pin!(guest(&mut store));
+        // Made when the guest is pending for the first time, which most never are.
+        let mut ending = pin!(None);
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = guest.as_mut().poll(cx) {
+                return Poll::Ready(Ok(result));
+            }
+            if ending.is_none() {
+                ending.set(Some(ended_from_outside(deadline, cancel.clone())));
+            }
+            let ending = ending.as_mut().as_pin_mut();
+            ending.map_or(Poll::Pending, |ending| ending.poll(cx).map(Err))
+        })
+        .await
     };
     let state = store.data();
     let mut result = outcome
@@ -225,7 +241,7 @@ pub(super) async fn bounded<T>(
         run: state.clock.now().saturating_duration_since(state.started),
         host_calls: state.host_calls,
     };
-    let printed = state.console.text();
+    let printed = state.printed();
     if let (Some((_, context)), Some(text)) = (&state.call, &printed) {
         let lines = quota.log_lines.saturating_sub(state.log_lines);
         (context.events)(GuestEvent::Printed { text, lines });

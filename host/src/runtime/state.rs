@@ -15,6 +15,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use super::capabilities;
 use super::memory::MemoryMeter;
 use crate::auth::Principal;
 use crate::clock::Clock;
@@ -95,10 +96,11 @@ impl fmt::Debug for CallContext {
 
 /// The data of a call's store.
 pub(super) struct CallState {
-    pub(super) wasi: WasiCtx,
+    /// Made when a guest asks for anything of WASI: most calls never do, and making it
+    /// costs as much as a small one.
+    pub(super) wasi: Option<Box<Wasi>>,
     pub(super) resources: ResourceTable,
     pub(super) memory: MemoryMeter,
-    pub(super) console: Console,
     /// `None` while the host asks for the plugin's tools.
     pub(super) call: Option<(Principal, CallContext)>,
     pub(super) clock: Arc<dyn Clock>,
@@ -127,10 +129,33 @@ impl CallState {
         self
     }
 
+    /// All that it has printed, up to a bound.
+    pub(super) fn printed(&self) -> Option<String> {
+        self.wasi.as_ref().and_then(|wasi| wasi.console.text())
+    }
+
     /// What the calls of imports have cost so far.
     pub(super) fn imports_cost(&self) -> Fuel {
-        let drawn = self.console.drawn().saturating_mul(RANDOM_BYTE_FUEL);
+        let drawn = self.wasi.as_ref().map_or(0, |wasi| wasi.console.drawn());
+        let drawn = drawn.saturating_mul(RANDOM_BYTE_FUEL);
         Fuel(self.imports.saturating_mul(IMPORT_FUEL).saturating_add(drawn))
+    }
+}
+
+/// A call's WASI, and what it makes its host do there.
+pub(super) struct Wasi {
+    ctx: WasiCtx,
+    console: Console,
+}
+
+impl Wasi {
+    fn new(frozen: bool) -> Self {
+        let console = Console::default();
+        let ctx = match frozen {
+            true => capabilities::frozen(&console),
+            false => capabilities::inert(&console),
+        };
+        Self { ctx, console }
     }
 }
 
@@ -145,7 +170,9 @@ impl WasiView for CallState {
     /// Every function of WASI gets at its state through this.
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.imported();
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
+        let frozen = self.call.is_none();
+        let wasi = self.wasi.get_or_insert_with(|| Box::new(Wasi::new(frozen)));
+        WasiCtxView { ctx: &mut wasi.ctx, table: &mut self.resources }
     }
 }
 
@@ -162,7 +189,7 @@ struct Outside {
 
 impl Console {
     /// All that was printed, with what is not UTF-8 replaced.
-    pub(super) fn text(&self) -> Option<String> {
+    fn text(&self) -> Option<String> {
         let printed = self.0.printed.lock().unwrap_or_else(PoisonError::into_inner);
         (!printed.is_empty()).then(|| String::from_utf8_lossy(&printed).into_owned())
     }
