@@ -101,7 +101,8 @@ async fn compare(host: &Arc<Host>, bare: &Bare, case: &Case) {
 }
 
 async fn scale(host: &Arc<Host>, case: &Case) {
-    let calls = (case.calls / 10).max(BATCH / 2).min(2_000 / 4);
+    // No more at once than there is room for, for the callers together.
+    let calls = (case.calls / 10).clamp(BATCH / 2, 250);
     let mut most = [0.0_f64; CALLERS.len()];
     for _ in 0..ROUNDS {
         for (callers, most) in CALLERS.into_iter().zip(&mut most) {

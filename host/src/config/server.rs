@@ -89,7 +89,8 @@ pub struct Compiler {
     pub cpu: Duration,
     /// Memory that it may write. `64MiB` to `64GiB`; default `2GiB`.
     pub memory: ByteCount,
-    /// Wall clock. `1s` to `1h`; default `2min`.
+    /// Wall clock: more than CPU time, since calls go first. `1s` to `1h`; default
+    /// `10min`.
     pub timeout: Duration,
 }
 
@@ -217,8 +218,8 @@ fn trust(node: &Node) -> Result<Trust, Wrong> {
 
 impl Default for Compiler {
     fn default() -> Self {
-        let time = Duration::from_secs(120);
-        Self { cpu: time, memory: ByteCount(2 << 30), timeout: time }
+        let (cpu, timeout) = (Duration::from_secs(120), Duration::from_secs(600));
+        Self { cpu, memory: ByteCount(2 << 30), timeout }
     }
 }
 
