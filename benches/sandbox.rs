@@ -9,7 +9,8 @@
 #![expect(
     clippy::print_stdout,
     clippy::expect_used,
-    reason = "a bench: it prints, and fails loudly"
+    clippy::disallowed_methods,
+    reason = "a bench: it prints, fails loudly, and lives on real time"
 )]
 
 mod common;
@@ -126,7 +127,6 @@ async fn scale(host: &Arc<Host>, case: &Case) {
     println!("{:<12} {one:>10.0} {two:>10.0} {four:>10.0}", case.language);
 }
 
-#[expect(clippy::disallowed_methods, reason = "a bench reads the real clock")]
 fn now() -> Instant {
     Instant::now()
 }

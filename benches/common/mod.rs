@@ -175,7 +175,10 @@ pub(crate) async fn host(plugins: &Path, more: &[(&str, &str)]) -> Arc<Host> {
     let host = bulkhead::boot::host(&config).expect("a host");
     let tell = |change: &Change| match change {
         Change::Refused { .. } | Change::Contested { .. } => println!("{change}"),
-        _ => {}
+        Change::Loading { .. }
+        | Change::Compiling { .. }
+        | Change::Served { .. }
+        | Change::Gone { .. } => {}
     };
     host.plugins.refresh(&tell).await;
     host.loaded.store(true, std::sync::atomic::Ordering::Relaxed);
