@@ -270,6 +270,11 @@ fn compile(schema: &Value) -> Result<Validator, String> {
         None | Some("https://json-schema.org/draft/2020-12/schema") => {}
         Some(_) => return Err("declares a dialect other than JSON Schema 2020-12".to_owned()),
     }
+    if !stands_alone(schema, true) {
+        return Err("refers to another document, or holds one: a `$ref` begins with `#` and has no \
+                    `%`, and `$id` and `$schema` stand at the root only"
+            .to_owned());
+    }
     if !expands_within(schema, schema, &mut Vec::new(), &mut MAX_EXPANDED.clone()) {
         return Err(format!(
             "has more than {MAX_EXPANDED} subschemas once its references are followed, or refers \
@@ -290,6 +295,23 @@ fn compile(schema: &Value) -> Result<Validator, String> {
         })
 }
 
+/// Whether every reference leads to where [`expands_within`] follows it. The compiler
+/// resolves a reference against the `$id` that it stands under and decodes it, and so
+/// may find another schema there, or the same one under a second name.
+fn stands_alone(schema: &Value, is_root: bool) -> bool {
+    match schema {
+        Value::Object(keywords) => keywords.iter().all(|(keyword, value)| {
+            match (keyword.as_str(), value.as_str()) {
+                ("$ref", Some(target)) => target.starts_with('#') && !target.contains('%'),
+                ("$id" | "$schema", Some(_)) => is_root,
+                _ => stands_alone(value, false),
+            }
+        }),
+        Value::Array(items) => items.iter().all(|item| stands_alone(item, false)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
+}
+
 /// Whether a schema has at most `budget` subschemas with its references followed. A
 /// reference to where it came from ends there, unless something on the way branches.
 fn expands_within<'a>(
@@ -307,9 +329,10 @@ fn expands_within<'a>(
                 if way.contains(&target) {
                     return !way.iter().any(|step| BRANCHING.contains(step));
                 }
-                // Elsewhere: the compiler, which is offline, refuses it.
-                let Some(pointer) = target.strip_prefix('#') else { return true };
-                let Some(found) = root.pointer(pointer) else { return false };
+                let pointer = target.strip_prefix('#');
+                let Some(found) = pointer.and_then(|pointer| root.pointer(pointer)) else {
+                    return false;
+                };
                 way.push(target);
                 let within = expands_within(found, root, way, budget);
                 way.pop();
@@ -380,11 +403,11 @@ mod tests {
             (r#"{"type":"object","$schema":"http://json-schema.org/draft-07/schema#"}"#, "dialect"),
             (
                 r#"{"type":"object","properties":{"a":{"$ref":"http://127.0.0.1/x.json"}}}"#,
-                "not a JSON Schema",
+                "another document",
             ),
             (
                 r#"{"type":"object","properties":{"a":{"$ref":"file:///etc/passwd"}}}"#,
-                "not a JSON Schema",
+                "another document",
             ),
             (r#"{"type":"object","properties":{"a":{"pattern":"(a)\\1"}}}"#, "not a JSON Schema"),
             (&long, "longer than"),
@@ -424,5 +447,86 @@ mod tests {
         assert!(open.accepts_output(&json!([1])) && !open.declares_output());
         let strict = Schemas::compile(input, Some(r#"{"type":"array"}"#)).unwrap();
         assert!(strict.accepts_output(&json!([1])) && !strict.accepts_output(&json!({})));
+    }
+}
+#[cfg(test)]
+mod probes {
+    use super::*;
+    use std::time::Instant;
+
+    fn rss() -> String {
+        std::fs::read_to_string("/proc/self/status").unwrap().lines().filter(|l| l.starts_with("VmHWM") || l.starts_with("VmRSS")).collect::<Vec<_>>().join(" ")
+    }
+    fn run(what: &str, schema: String, value: Value) {
+        let t = Instant::now();
+        println!("{what}: {} bytes", schema.len());
+        let s = Schemas::compile(&schema, Some(&schema));
+        println!("{what}: compiled {:?} in {:?} {}", s.as_ref().err(), t.elapsed(), rss());
+        if let Ok(s) = s {
+            let t = Instant::now();
+            let ok = s.accepts_output(&value);
+            println!("{what}: accepted {ok} in {:?} {}", t.elapsed(), rss());
+        }
+    }
+    fn deep(levels: usize) -> Value {
+        let mut v = json!({"z":1});
+        for _ in 0..levels { v = json!({ "a": v }); }
+        v
+    }
+    #[test]
+    fn probe_patterns() {
+        let many: Vec<String> = (0..2_000).map(|n| format!(r#""{n}":{{"pattern":"\\w{{20}}{n}"}}"#)).collect();
+        run("patterns", format!(r#"{{"type":"object","properties":{{{}}}}}"#, many.join(",")), json!({"0":"abc"}));
+    }
+    #[test]
+    fn probe_pattern_refs() {
+        let many: Vec<String> = (0..2_000).map(|n| format!(r##""{n}":{{"$ref":"#/$defs/p"}}"##)).collect();
+        run("pattern refs", format!(r#"{{"type":"object","$defs":{{"p":{{"pattern":"\\w{{20}}"}}}},"properties":{{{}}}}}"#, many.join(",")), json!({"0":"abc"}));
+    }
+    #[test]
+    fn probe_chain() {
+        let many: Vec<String> = (0..2_000).map(|n| format!(r##""{n}":{{"$ref":"#/$defs/{}"}}"##, n + 1)).collect();
+        run("chain", format!(r##"{{"type":"object","$ref":"#/$defs/0","$defs":{{{},"2000":{{"type":"object"}}}}}}"##, many.join(",")), json!({"0":"abc"}));
+    }
+    #[test]
+    fn probe_chain_nested() {
+        let many: Vec<String> = (0..1_500).map(|n| format!(r##""{n}":{{"allOf":[{{"$ref":"#/$defs/{}"}}]}}"##, n + 1)).collect();
+        run("chain nested", format!(r##"{{"type":"object","$ref":"#/$defs/0","$defs":{{{},"1500":{{"type":"object"}}}}}}"##, many.join(",")), json!({"0":"abc"}));
+    }
+    #[test]
+    fn probe_empty_ref() {
+        run("empty ref", r#"{"type":"object","anyOf":[{"properties":{"a":{"$ref":""},"z":false},"additionalProperties":false},{"properties":{"a":{"$ref":""},"z":false},"additionalProperties":false}]}"#.to_owned(), deep(20));
+    }
+    #[test]
+    fn probe_id() {
+        run("id", r#"{"$id":"http://x/r","type":"object","anyOf":[{"properties":{"a":{"$ref":"r"},"z":false},"additionalProperties":false},{"properties":{"a":{"$ref":"http://x/r"},"z":false},"additionalProperties":false}]}"#.to_owned(), deep(20));
+    }
+    #[test]
+    fn probe_percent() {
+        run("percent", r##"{"type":"object","$ref":"#/$defs/%61","$defs":{"%61":true,"a":{"type":"object","anyOf":[{"properties":{"a":{"$ref":"#/$defs/%61"},"z":false},"additionalProperties":false},{"properties":{"a":{"$ref":"#/$defs/%61"},"z":false},"additionalProperties":false}]}}}"##.to_owned(), deep(20));
+    }
+    #[test]
+    fn probe_inner_id() {
+        run("inner id", r##"{"type":"object","properties":{"p":true},"$ref":"#/$defs/q","$defs":{"q":{"$id":"http://x/q","type":"object","anyOf":[{"properties":{"a":{"$ref":"#/x"},"z":false},"additionalProperties":false},{"properties":{"a":{"$ref":"#/x"},"z":false},"additionalProperties":false}],"x":{"$ref":"#"}}},"x":true}"##.to_owned(), deep(20));
+    }
+    #[test]
+    fn probe_unevaluated() {
+        // unevaluatedProperties re-evaluates its siblings at each level.
+        run("unevaluated", r##"{"type":"object","properties":{"a":{"$ref":"#"}},"unevaluatedProperties":false}"##.to_owned(), deep(40));
+        let mut s = json!({"type":"object"});
+        for _ in 0..25 { s = json!({"type":"object","properties":{"a":s},"unevaluatedProperties":false}); }
+        run("unevaluated nested", s.to_string(), deep(25));
+        let mut s = json!({"type":"object"});
+        for _ in 0..25 { s = json!({"type":"object","allOf":[s],"unevaluatedProperties":false}); }
+        run("unevaluated allOf", s.to_string(), json!({"b":1}));
+    }
+    #[test]
+    fn probe_big_ints() {
+        run("minLength", r##"{"type":"object","properties":{"a":{"minLength":99999999999999999999999,"maxItems":1e400,"multipleOf":1e-300}}}"##.replace("1e400","1e300"), json!({"a":"x"}));
+        run("multipleOf", r##"{"type":"object","properties":{"a":{"multipleOf":1e-300}}}"##.to_owned(), json!({"a":1e300}));
+        run("multipleOf0", r##"{"type":"object","properties":{"a":{"multipleOf":0.0000001}}}"##.to_owned(), json!({"a":123456789012345678u64}));
+        let items: Vec<Value> = (0..100_000).map(|n| json!({"a": [n]})).collect();
+        run("uniqueItems", r##"{"type":"object","properties":{"a":{"uniqueItems":true}}}"##.to_owned(), json!({"a":items}));
+        run("enum", format!(r##"{{"type":"object","properties":{{"a":{{"items":{{"enum":[{}]}}}}}}}}"##, (0..10_000).map(|n| format!("[{n}]")).collect::<Vec<_>>().join(",")), json!({"a":items}));
     }
 }
