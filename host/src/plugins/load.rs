@@ -21,9 +21,7 @@ use crate::config::{
 };
 use crate::containment::why_unreadable;
 use crate::names::{ByteCount, PluginName, Scope, ToolName};
-use crate::runtime::{
-    DeclaredTool, LoadError, MAX_COMPONENT_BYTES, Prepared, Sandbox, Source,
-};
+use crate::runtime::{DeclaredTool, LoadError, MAX_COMPONENT_BYTES, Prepared, Sandbox, Source};
 use crate::sanitize::{clean_json, clean_text};
 use crate::validation::Schemas;
 

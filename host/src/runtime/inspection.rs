@@ -255,12 +255,15 @@ mod tests {
     #[test]
     fn no_more_is_kept_of_a_manifest_than_it_takes_to_refuse_it() {
         let longest = Manifest::LONGEST.as_usize();
-        for (length, kept) in [(longest, longest), (longest + 1, longest + 1), (8 << 20, longest + 1)] {
+        for (length, kept) in
+            [(longest, longest), (longest + 1, longest + 1), (8 << 20, longest + 1)]
+        {
             let text = "#".repeat(length);
             let with = embed_manifest(EMPTY_COMPONENT, &text).unwrap();
             let manifest = inspect(&with).unwrap().manifest.unwrap();
             assert_eq!(manifest.len(), kept, "{length}");
-            let too_large = |text| Manifest::parse("m", text).unwrap_err().to_string().contains("larger");
+            let too_large =
+                |text| Manifest::parse("m", text).unwrap_err().to_string().contains("larger");
             assert_eq!(too_large(&manifest), length > longest, "{length}");
         }
     }

@@ -178,8 +178,8 @@ fn named(instance: &Instance<'_>) -> u64 {
 #[cfg(test)]
 mod tests {
     use wasm_encoder::{
-        Alias, Component, ComponentAliasSection, ComponentInstanceSection,
-        ComponentOuterAliasKind, Module, ModuleSection, NestedComponentSection,
+        Alias, Component, ComponentAliasSection, ComponentInstanceSection, ComponentOuterAliasKind,
+        Module, ModuleSection, NestedComponentSection,
     };
 
     use crate::runtime::inspect;
@@ -235,8 +235,7 @@ mod tests {
         for times in [16, 64, 1_000] {
             let refused = inspect(&doubling(times)).unwrap_err().to_string();
             assert_eq!(
-                refused,
-                "it comes to more than 100000 parts once all that it nests is laid out",
+                refused, "it comes to more than 100000 parts once all that it nests is laid out",
                 "{times}"
             );
         }

@@ -266,7 +266,7 @@ impl From<types::Tool> for DeclaredTool {
 mod tests {
     use wasm_encoder::{
         Component, ComponentExportKind, ComponentExportSection, ComponentImportSection,
-        ComponentTypeRef, ComponentInstanceSection,
+        ComponentInstanceSection, ComponentTypeRef,
     };
 
     use super::*;
