@@ -52,10 +52,7 @@ fn main() -> ExitCode {
             println!("not measured: {} is missing", missing.file);
         }
         println!("CPU time of a fresh instance and one call, least of {ROUNDS} rounds\n");
-        println!(
-            "{:<12} {:>8} {:>10} {:>12} {:>7}",
-            "tool", "calls", "bare µs", "sandbox µs", "ratio"
-        );
+        println!("{:<12} {:>8} {:>10} {:>12} {:>7}", "tool", "calls", "bare µs", "sandbox µs", "ratio");
         for case in &cases {
             compare(&host, &Bare::new(&dir.join(case.file), case), case).await;
         }
