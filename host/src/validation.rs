@@ -45,6 +45,10 @@ const MAX_ECHO_CHARS: usize = 80;
 /// The memory that one regular expression of a schema may take when compiled.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
 
+/// The memory that all regular expressions of a schema may take when compiled: there is
+/// room for 1,500 in one, and a gibibyte for each plugin is too much.
+const MAX_PATTERNS_BYTES: usize = 16 << 20;
+
 /// A tool's compiled schemas.
 #[derive(Debug)]
 pub struct Schemas {
@@ -270,14 +274,21 @@ fn compile(schema: &Value) -> Result<Validator, String> {
         None | Some("https://json-schema.org/draft/2020-12/schema") => {}
         Some(_) => return Err("declares a dialect other than JSON Schema 2020-12".to_owned()),
     }
+    if !stands_alone(schema, true) {
+        return Err(
+            "refers to another document, or holds one: a `$ref` begins with `#` and has no \
+                    `%`, and `$id` and `$schema` stand at the root only"
+                .to_owned(),
+        );
+    }
     if !expands_within(schema, schema, &mut Vec::new(), &mut MAX_EXPANDED.clone()) {
         return Err(format!(
             "has more than {MAX_EXPANDED} subschemas once its references are followed, or refers \
              to itself in a way that cannot be checked in bounded time"
         ));
     }
-    let patterns =
-        PatternOptions::regex().size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES);
+    let each = MAX_PATTERN_BYTES.min(MAX_PATTERNS_BYTES / patterns(schema).max(1));
+    let patterns = PatternOptions::regex().size_limit(each).dfa_size_limit(MAX_PATTERN_BYTES);
     jsonschema::options()
         .offline()
         .with_draft(Draft::Draft202012)
@@ -288,6 +299,40 @@ fn compile(schema: &Value) -> Result<Validator, String> {
             let place = echo(error.instance_path().as_str());
             format!("is not a JSON Schema: {} at `{place}`", echo(&error.to_string()))
         })
+}
+
+/// How many regular expressions a schema holds.
+fn patterns(schema: &Value) -> usize {
+    match schema {
+        Value::Object(keywords) => {
+            let own = |(keyword, value): (&String, &Value)| match (keyword.as_str(), value) {
+                ("pattern", Value::String(_)) => 1,
+                ("patternProperties", Value::Object(by_pattern)) => by_pattern.len(),
+                _ => 0,
+            };
+            let inner: usize = keywords.values().map(patterns).sum();
+            inner + keywords.iter().map(own).sum::<usize>()
+        }
+        Value::Array(items) => items.iter().map(patterns).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
+}
+
+/// Whether every reference leads to where [`expands_within`] follows it. The compiler
+/// resolves a reference against the `$id` that it stands under and decodes it, and so
+/// may find another schema there, or the same one under a second name.
+fn stands_alone(schema: &Value, is_root: bool) -> bool {
+    match schema {
+        Value::Object(keywords) => {
+            keywords.iter().all(|(keyword, value)| match (keyword.as_str(), value.as_str()) {
+                ("$ref", Some(target)) => target.starts_with('#') && !target.contains('%'),
+                ("$id" | "$schema", Some(_)) => is_root,
+                _ => stands_alone(value, false),
+            })
+        }
+        Value::Array(items) => items.iter().all(|item| stands_alone(item, false)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
 }
 
 /// Whether a schema has at most `budget` subschemas with its references followed. A
@@ -307,9 +352,10 @@ fn expands_within<'a>(
                 if way.contains(&target) {
                     return !way.iter().any(|step| BRANCHING.contains(step));
                 }
-                // Elsewhere: the compiler, which is offline, refuses it.
-                let Some(pointer) = target.strip_prefix('#') else { return true };
-                let Some(found) = root.pointer(pointer) else { return false };
+                let pointer = target.strip_prefix('#');
+                let Some(found) = pointer.and_then(|pointer| root.pointer(pointer)) else {
+                    return false;
+                };
                 way.push(target);
                 let within = expands_within(found, root, way, budget);
                 way.pop();
@@ -380,11 +426,11 @@ mod tests {
             (r#"{"type":"object","$schema":"http://json-schema.org/draft-07/schema#"}"#, "dialect"),
             (
                 r#"{"type":"object","properties":{"a":{"$ref":"http://127.0.0.1/x.json"}}}"#,
-                "not a JSON Schema",
+                "another document",
             ),
             (
                 r#"{"type":"object","properties":{"a":{"$ref":"file:///etc/passwd"}}}"#,
-                "not a JSON Schema",
+                "another document",
             ),
             (r#"{"type":"object","properties":{"a":{"pattern":"(a)\\1"}}}"#, "not a JSON Schema"),
             (&long, "longer than"),
@@ -415,6 +461,51 @@ mod tests {
         }
         let tree = json!({ "type": "object", "properties": { "children": { "type": "array", "items": itself } } });
         assert!(Schemas::compile(&tree.to_string(), None).is_ok());
+    }
+
+    #[test]
+    fn a_reference_leads_where_it_seems_to() {
+        // To the compiler, each of these is the schema itself, through a branch.
+        let hidden = |target: &str, base: &str| {
+            let branch = json!({ "properties": { "a": { "$ref": target } } });
+            json!({ "type": "object", "$id": base, "$defs": { "%61": true }, "anyOf": [branch, branch] })
+        };
+        let percent =
+            json!({ "type": "object", "$ref": "#/$defs/%61", "$defs": { "%61": true, "a": {} } });
+        let inner =
+            json!({ "type": "object", "$defs": { "a": { "$id": "http://x/y", "$ref": "#" } } });
+        let dialect = json!({ "type": "object", "not": { "$schema": "http://json-schema.org/draft-04/schema#" } });
+        for hostile in [
+            hidden("", "http://x/r"),
+            hidden("r", "http://x/r"),
+            hidden("http://x/r", "http://x/r"),
+            hidden("json-schema:///", "json-schema:///"),
+            percent,
+            inner,
+            dialect,
+        ] {
+            let refused = Schemas::compile(&hostile.to_string(), None).unwrap_err();
+            assert!(refused.contains("another document"), "{hostile}: {refused}");
+        }
+        let named = json!({ "type": "object", "$id": "http://x/r", "properties": { "$id": { "type": "string" } } });
+        assert!(Schemas::compile(&named.to_string(), None).is_ok());
+    }
+
+    #[test]
+    fn the_patterns_of_a_schema_share_their_memory() {
+        let with = |pattern: &str, count: u32| {
+            let numbered =
+                |at: u32| (at.to_string(), json!({ "pattern": format!("{pattern}{at}") }));
+            let properties: serde_json::Map<_, _> = (0..count).map(numbered).collect();
+            Schemas::compile(
+                &json!({ "type": "object", "properties": properties }).to_string(),
+                None,
+            )
+        };
+        assert!(with(r"\w{600}", 1).is_ok());
+        assert!(with("^[a-z]{1,8}", 1_200).is_ok());
+        let refused = with(r"\w{600}", 1_200).unwrap_err();
+        assert!(refused.contains("not a JSON Schema"), "{refused}");
     }
 
     #[test]

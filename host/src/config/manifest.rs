@@ -39,18 +39,18 @@ pub struct Wants {
     pub env: Vec<String>,
 }
 
-/// The largest manifest. It is a stranger's: large enough for what it may hold,
-/// and small enough that reading it costs nothing.
-const LONGEST: ByteCount = ByteCount(64 << 10);
-
 impl Manifest {
+    /// The largest manifest. It is a stranger's: large enough for what it may hold,
+    /// and small enough that reading it costs nothing.
+    pub const LONGEST: ByteCount = ByteCount(64 << 10);
+
     /// Reads the text of a manifest; `file` only serves to say where a problem is.
     ///
     /// # Errors
     /// Everything that is wrong with it.
     pub fn parse(file: &str, text: &str) -> Result<Self, Problems> {
         let mut sink = Sink::new(file, text);
-        let table = document::parse(text, LONGEST, &mut sink);
+        let table = document::parse(text, Self::LONGEST, &mut sink);
         match walk::root(&table, &mut sink, Self::read) {
             Some(manifest) => sink.finish(manifest),
             None => Err(sink.into_problems()),

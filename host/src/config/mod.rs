@@ -28,7 +28,7 @@ pub use agents::Agent;
 pub use ceiling::{Ceiling, Ceilings};
 pub use containment::{Containment, Protection};
 pub use manifest::{Manifest, Wants};
-pub use problems::{Position, Problem, Problems, nearest};
+pub use problems::{Position, Problem, Problems, nearest, shown};
 pub use quota::{
     PerAgent, PerAgentPatch, PerCall, PerCallPatch, PerPlugin, PerPluginPatch, RateLimit,
 };

@@ -157,7 +157,7 @@ fn position(text: &str, at: usize) -> Position {
 
 /// A foreign text as a message may show it: on one line, without control or
 /// invisible characters, at most 64 characters of it.
-pub(super) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     const LONGEST: usize = 64;
     let mut shown = String::new();
     for character in text.chars().take(LONGEST) {

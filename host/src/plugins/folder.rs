@@ -96,15 +96,15 @@ impl fmt::Display for Change {
                 };
                 write!(f, "{file}: {plugin} {version} is served, with {tools}")
             }
-            Self::Refused { file, why, still_served: false } => {
-                write!(f, "{file} was not loaded: {}", clean_text(&why.to_string()))
-            }
-            Self::Refused { file, why, still_served: true } => {
-                let why = clean_text(&why.to_string()).into_owned();
-                write!(
-                    f,
-                    "{file} was not loaded: {why}\n  The version from before is still served."
-                )
+            Self::Refused { file, why, still_served } => {
+                // A plugin's own words may be among it: none of its lines may look like
+                // one of the log's.
+                let why = clean_text(&why.to_string()).replace('\n', "\n  ");
+                write!(f, "{file} was not loaded: {why}")?;
+                match still_served {
+                    true => f.write_str("\n  The version from before is still served."),
+                    false => Ok(()),
+                }
             }
             Self::Gone { file } => write!(f, "{file}: gone, its tools with it"),
             Self::Contested { tool, plugins } => write!(

@@ -5,6 +5,8 @@
 //! cleaned, schemas are bounded and compiled.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,8 +20,8 @@ use crate::config::{
     Wants, nearest,
 };
 use crate::containment::why_unreadable;
-use crate::names::{PluginName, Scope, ToolName};
-use crate::runtime::{DeclaredTool, LoadError, Prepared, Sandbox, Source};
+use crate::names::{ByteCount, PluginName, Scope, ToolName};
+use crate::runtime::{DeclaredTool, LoadError, MAX_COMPONENT_BYTES, Prepared, Sandbox, Source};
 use crate::sanitize::{clean_json, clean_text};
 use crate::validation::Schemas;
 
@@ -113,16 +115,17 @@ pub(super) async fn load(
 }
 
 /// The files, each read, none of it yet compared with the others.
-struct Parts {
-    manifest: Manifest,
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) manifest: Manifest,
     sidecar: Sidecar,
     source: Source,
 }
 
 impl Parts {
-    fn read(files: &Files, ceilings: &Ceilings) -> Result<Self, LoadError> {
-        let bytes = std::fs::read(&files.component)
-            .map_err(|error| LoadError::new(why_unreadable(&files.component, &error)))?;
+    pub(super) fn read(files: &Files, ceilings: &Ceilings) -> Result<Self, LoadError> {
+        let bytes = read_bounded(&files.component, MAX_COMPONENT_BYTES as u64)?
+            .ok_or_else(|| LoadError::new("it is gone"))?;
         let source = Source::new(bytes)?;
         let manifest = read_manifest(files, source.inspection().manifest.clone())?;
         if manifest.name.as_str() == RESERVED {
@@ -197,7 +200,7 @@ impl Parts {
         }
     }
 
-    fn check_tool(
+    pub(super) fn check_tool(
         &self,
         declared: DeclaredTool,
         plugin: &Plugin,
@@ -305,18 +308,35 @@ fn read_manifest(files: &Files, embedded: Option<String>) -> Result<Manifest, Lo
 }
 
 fn read_toml(path: &Path) -> Result<Option<String>, LoadError> {
-    let failed = |error: std::io::Error| {
-        LoadError::new(format!("{}: {}", file_name(path), why_unreadable(path, &error)))
+    let Some(bytes) = read_bounded(path, MAX_TOML_BYTES)? else { return Ok(None) };
+    let text = String::from_utf8(bytes);
+    text.map(Some).map_err(|_| LoadError::new(format!("{} is not UTF-8", file_name(path))))
+}
+
+/// Reads a file of at most `most` bytes, if there is one.
+///
+/// What is no regular file is not opened: a pipe would hold up the load for good, and a
+/// device has no end. Of a file that grows meanwhile no more is read.
+fn read_bounded(path: &Path, most: u64) -> Result<Option<Vec<u8>>, LoadError> {
+    let refuse = |why: String| LoadError::new(format!("{} {why}", file_name(path)));
+    let metadata = match std::fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        looked => looked.map_err(|error| unreadable(path, &error))?,
     };
-    match std::fs::metadata(path) {
-        Ok(metadata) if metadata.len() > MAX_TOML_BYTES => Err(LoadError::new(format!(
-            "{} is larger than {MAX_TOML_BYTES} bytes",
-            file_name(path)
-        ))),
-        Ok(_) => std::fs::read_to_string(path).map(Some).map_err(failed),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed(error)),
+    if !metadata.is_file() {
+        return Err(refuse("is no file".to_owned()));
     }
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
+    read.map_err(|error| unreadable(path, &error))?;
+    if bytes.len() as u64 > most {
+        return Err(refuse(format!("is larger than {}", ByteCount(most))));
+    }
+    Ok(Some(bytes))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> LoadError {
+    LoadError::new(format!("{}: {}", file_name(path), why_unreadable(path, error)))
 }
 
 fn listed(problems: Problems) -> LoadError {

@@ -7,6 +7,8 @@
 
 mod folder;
 mod load;
+#[cfg(test)]
+mod mutations;
 mod snapshot;
 mod watch;
 

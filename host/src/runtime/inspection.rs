@@ -9,7 +9,9 @@ use wasmparser::{CanonicalFunction, CanonicalOption, Encoding, Parser, Payload};
 
 use super::capabilities::LINKED;
 use super::engine::EngineKind;
+use super::nesting::{Nesting, Unfit};
 use super::prepare::LoadError;
+use crate::config::Manifest;
 
 /// The custom section that holds an author's manifest, `plugin.toml` as it is.
 pub const MANIFEST_SECTION: &str = "bulkhead:manifest";
@@ -41,7 +43,8 @@ pub struct Inspection {
     pub imports: Vec<String>,
     /// What it exports.
     pub exports: Vec<String>,
-    /// Its manifest's text, where it carries one.
+    /// Its manifest's text, where it carries one; cut where it is longer than any
+    /// manifest may be.
     pub manifest: Option<String>,
     /// Which engine it needs.
     pub engine: EngineKind,
@@ -102,30 +105,36 @@ fn without_version(name: &str) -> &str {
 /// Reads the outermost level of a module or component.
 ///
 /// # Errors
-/// When the bytes are not WebAssembly, or are cut short.
-#[expect(clippy::wildcard_enum_match_arm, reason = "most sections say nothing of interest")]
+/// When the bytes are not WebAssembly, or are cut short, or come to more than is worth
+/// compiling.
 pub fn inspect(bytes: &[u8]) -> Result<Inspection, LoadError> {
-    let malformed = |error: wasmparser::BinaryReaderError| {
-        LoadError::new(format!("it is not WebAssembly, or was cut short: {error}"))
-    };
+    read(bytes).map(Found::into_inspection).map_err(|unfit| match unfit {
+        Unfit::Malformed(error) => {
+            LoadError::new(format!("it is not WebAssembly, or was cut short: {error}"))
+        }
+        Unfit::TooLarge(why) => LoadError::new(format!("it {why}")),
+    })
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "most sections say nothing of interest")]
+fn read(bytes: &[u8]) -> Result<Found, Unfit> {
     let mut found = Found::default();
-    let mut depth = 0_u32;
+    let mut nesting = Nesting::default();
     for payload in Parser::new(0).parse_all(bytes) {
-        let payload = payload.map_err(malformed)?;
+        let payload = payload?;
+        nesting.read(&payload)?;
         match &payload {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
             // At any depth: a component is compiled with all that it contains.
             Payload::ComponentCanonicalSection(section) => {
                 for function in section.clone() {
-                    found.is_concurrent |= is_concurrent(&function.map_err(malformed)?);
+                    found.is_concurrent |= is_concurrent(&function?);
                 }
             }
-            _ if depth > 0 => {}
-            _ => found.read(payload).map_err(malformed)?,
+            _ if nesting.is_inside() => {}
+            _ => found.read(payload)?,
         }
     }
-    Ok(found.into_inspection())
+    Ok(found)
 }
 
 /// Whether a function belongs to component-model-async: anything but plain calls in
@@ -175,7 +184,11 @@ impl Found {
                 }
             }
             Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {
-                self.manifest = Some(String::from_utf8_lossy(section.data()).into_owned());
+                // Of one that is too large, enough for its parser to say so: replacing
+                // what is not UTF-8 would make three times as much of it.
+                let data = section.data();
+                let data = data.get(..=Manifest::LONGEST.as_usize()).unwrap_or(data);
+                self.manifest = Some(String::from_utf8_lossy(data).into_owned());
             }
             _ => {}
         }
@@ -238,5 +251,21 @@ mod tests {
         let with = embed_manifest(EMPTY_COMPONENT, "name = \"wc\"").unwrap();
         assert_eq!(inspect(&with).unwrap().manifest.as_deref(), Some("name = \"wc\""));
         assert!(embed_manifest(&with, "").is_err());
+    }
+
+    #[test]
+    fn no_more_is_kept_of_a_manifest_than_it_takes_to_refuse_it() {
+        let longest = Manifest::LONGEST.as_usize();
+        for (length, kept) in
+            [(longest, longest), (longest + 1, longest + 1), (8 << 20, longest + 1)]
+        {
+            let text = "#".repeat(length);
+            let with = embed_manifest(EMPTY_COMPONENT, &text).unwrap();
+            let manifest = inspect(&with).unwrap().manifest.unwrap();
+            assert_eq!(manifest.len(), kept, "{length}");
+            let too_large =
+                |text| Manifest::parse("m", text).unwrap_err().to_string().contains("larger");
+            assert_eq!(too_large(&manifest), length > longest, "{length}");
+        }
     }
 }

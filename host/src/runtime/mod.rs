@@ -20,6 +20,7 @@ mod host_calls;
 mod inspection;
 mod invocation;
 mod memory;
+mod nesting;
 mod output;
 mod prepare;
 mod state;
@@ -31,5 +32,5 @@ pub use inspection::{
 };
 pub use invocation::{Invocation, METER, Spent, invoke};
 pub use output::{Block, Produced, RawOutput};
-pub use prepare::{DeclaredTool, LoadError, Prepared};
+pub use prepare::{DeclaredTool, LoadError, MAX_COMPONENT_BYTES, Prepared};
 pub use state::{CallContext, Events, GuestEvent, Level};

@@ -13,11 +13,14 @@ use super::engine::{EngineKind, Sandbox};
 use super::inspection::{ComponentKind, Source};
 use super::invocation::{bounded, new_store};
 use super::state::CallState;
-use crate::config::PerCall;
+use crate::config::{PerCall, shown};
 use crate::names::ByteCount;
 
 /// The largest file that is loaded, in bytes; a Python component has 18 MB.
-pub(super) const MAX_COMPONENT_BYTES: usize = 64 << 20;
+pub const MAX_COMPONENT_BYTES: usize = 64 << 20;
+
+/// How many imports a refusal names. A stranger decides how many there are.
+const MAX_NAMED: usize = 16;
 
 /// The most tools that one plugin may offer. A model that reads more descriptions
 /// than this chooses badly.
@@ -229,10 +232,13 @@ fn servable(source: &Source) -> Result<(), LoadError> {
     }
     let missing = inspection.ungranted();
     if !missing.is_empty() {
-        return Err(LoadError::new(format!(
-            "it imports what it was not granted: {}",
-            missing.join(", ")
-        )));
+        let named: Vec<String> = missing.iter().take(MAX_NAMED).map(|name| shown(name)).collect();
+        let more = match missing.len().saturating_sub(MAX_NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let named = named.join(", ");
+        return Err(LoadError::new(format!("it imports what it was not granted: {named}{more}")));
     }
     Ok(())
 }
@@ -253,5 +259,46 @@ impl From<types::Tool> for DeclaredTool {
             output_schema: tool.output_schema,
             annotations,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_encoder::{
+        Component, ComponentExportKind, ComponentExportSection, ComponentImportSection,
+        ComponentInstanceSection, ComponentTypeRef,
+    };
+
+    use super::*;
+
+    /// A component that exports the tools' interface, and imports instances.
+    fn importing(names: impl IntoIterator<Item = String>) -> Source {
+        let mut component = Component::new();
+        let mut imports = ComponentImportSection::new();
+        for name in names {
+            imports.import(name.as_str(), ComponentTypeRef::Instance(0));
+        }
+        component.section(&imports);
+        let mut instances = ComponentInstanceSection::new();
+        instances.export_items::<&str, _>([]);
+        component.section(&instances);
+        let mut exports = ComponentExportSection::new();
+        exports.export("bulkhead:plugin/tools@0.1.0", ComponentExportKind::Instance, 0, None);
+        component.section(&exports);
+        Source::new(component.finish()).unwrap()
+    }
+
+    #[test]
+    fn a_refusal_is_one_short_line_whatever_is_imported() {
+        assert_eq!(servable(&importing([])), Ok(()));
+        let forged = importing(["a\nINFO evil is served\u{1b}[2J".to_owned()]);
+        let why = "it imports what it was not granted: a\\nINFO evil is served\\u{1b}[2J";
+        assert_eq!(servable(&forged).unwrap_err().to_string(), why);
+
+        let many = importing((0..17).map(|at| format!("{at}{}", "x".repeat(90_000))));
+        let why = servable(&many).unwrap_err().to_string();
+        assert!(why.len() < 2_000 && why.ends_with("… and 1 more"), "{why}");
+        let sixteen = importing((0..16).map(|at| format!("i{at}")));
+        assert!(servable(&sixteen).unwrap_err().to_string().ends_with(", i14, i15"));
     }
 }

@@ -100,5 +100,5 @@ async fn a_file_of_more_than_64_mib() {
     let (_host, alice) = with_file("padded", just.bytes(), "").await;
     assert_eq!(alice.call("counter", json!({})).await.structured()["calls"], 1);
     let more = Splice::of("counter").padded_to((64 << 20) + 1);
-    refused_file("padded", more.bytes(), "it is larger than 64 MiB").await;
+    refused_file("padded", more.bytes(), "padded.wasm is larger than 64MiB").await;
 }

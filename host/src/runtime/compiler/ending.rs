@@ -43,8 +43,9 @@ impl Ending {
                     "it took the compiler longer than {timeout:?} (`compiler.timeout`)"
                 ));
             }
-            Self::Ended { status, said } => (status, said.trim()),
+            Self::Ended { status, said } => (status, one_line(said)),
         };
+        let said = said.trim();
         let signal = status.signal();
         if signal == Some(Signal::XCPU.as_raw()) {
             return Err(format!(
@@ -65,6 +66,11 @@ impl Ending {
             _ => Err(format!("the compiler failed ({status}): {said}")),
         }
     }
+}
+
+/// What a compiler said, which quotes the component, as one line of a log.
+fn one_line(said: &str) -> String {
+    said.replace(char::is_control, " ")
 }
 
 #[cfg(test)]
@@ -95,6 +101,11 @@ mod tests {
         let cases = [
             (exited(0), "", Ok(())),
             (exited(65), "unknown import\n", Err("it does not compile: unknown import")),
+            (
+                exited(65),
+                "`a\nINFO b is served\u{1b}[m` is no name\n",
+                Err("it does not compile: `a INFO b is served [m` is no name"),
+            ),
             (exited(71), "not enough memory", memory),
             (killed(Signal::ABORT), oom, memory),
             (
