@@ -101,7 +101,8 @@ impl Call {
         let spent = called.cost.unwrap_or_default();
         if self.json {
             // What scripts read; the keys are a promise.
-            println!("{}", json!({ "result": result, "spent": called.spending() }));
+            let spent = serde_json::to_string(&called.spending()).unwrap_or_default();
+            println!("{{\"result\":{result},\"spent\":{spent}}}");
             return;
         }
         match &called.result {

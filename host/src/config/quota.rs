@@ -17,7 +17,10 @@ use crate::names::{ByteCount, Fuel, Rate};
 /// What one call may spend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PerCall {
-    /// Wasm instructions, roughly. `1k` to `1T`; default `500M`.
+    /// Wasm instructions, roughly; 1,000 for each call of the host, inert WASI included,
+    /// and 20 for each random byte. What is spent on the host is compared at each tick
+    /// (10 ms): a call can pass its quota by what it spends so in one. `1k` to `1T`;
+    /// default `500M`.
     pub fuel: Fuel,
     /// All linear memories and tables of the call together. `64KiB` (one wasm
     /// page) to `4GiB`; default `64MiB`.

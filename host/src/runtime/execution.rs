@@ -53,7 +53,9 @@ impl Burners {
             thread::Builder::new().name("guest".to_owned()).spawn(move || {
                 lower_priority();
                 while let Some(task) = turns.next() {
-                    task.run();
+                    // Its future catches its own panics. One of its drop must not end the
+                    // thread, and with it the turns of everybody else.
+                    let _ = std::panic::catch_unwind(AssertUnwindSafe(|| task.run()));
                 }
             })?;
         }
