@@ -2,6 +2,7 @@
 //! open files.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::names::ByteCount;
 
@@ -43,8 +44,8 @@ impl Machine {
     /// Asks the system.
     pub fn look() -> Self {
         let max_mappings = number("/proc/sys/vm/max_map_count").unwrap_or(DEFAULT_MAX_MAPPINGS);
-        let memory = [machine_memory(), number("/sys/fs/cgroup/memory.max")];
-        let memory = memory.into_iter().flatten().min().map_or(DEFAULT_MEMORY, ByteCount);
+        let memory = machine_memory().into_iter().chain(groups().filter_map(group_memory));
+        let memory = memory.min().map_or(DEFAULT_MEMORY, ByteCount);
         Self { max_mappings, memory }
     }
 
@@ -55,8 +56,23 @@ impl Machine {
     }
 }
 
+/// The control group of this process and those above it (`cgroups`(7), version 2); each
+/// bounds those below it.
+fn groups() -> impl Iterator<Item = PathBuf> {
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/").to_owned();
+    let groups: Vec<_> = Path::new(&own).ancestors().map(Path::to_path_buf).collect();
+    groups.into_iter()
+}
+
+/// The memory that a control group may use, unless that is `max`.
+fn group_memory(group: PathBuf) -> Option<u64> {
+    let below = group.strip_prefix("/").unwrap_or(&group);
+    number(Path::new("/sys/fs/cgroup").join(below).join("memory.max"))
+}
+
 /// The number that a file of the kernel's holds, if it holds one.
-fn number(path: &str) -> Option<u64> {
+fn number(path: impl AsRef<Path>) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 

@@ -30,7 +30,7 @@ use crate::auth::{self, Identities, Principal};
 use crate::clock::Clock;
 use crate::config::RateLimit;
 use crate::error::{Code, Error, Retry};
-use crate::limits::{Limits, Meter, MeterKey, Metered};
+use crate::limits::{Limits, Meter, MeterKey, Metered, Slot};
 use crate::names::{ByteCount, Rate, RequestId};
 use crate::plugins::{Plugins, Snapshot};
 use crate::respond::{Answer, Called, Reply};
@@ -231,8 +231,11 @@ async fn live(
     let approval = policy::approve(valid)?;
 
     // Is there a slot? Last of the gates, so that an invalid call never holds one.
-    let slot = unless_cancelled(&told.cancel, host.limits.acquire(approval)).await?;
-    record.queued = Some(slot.queued());
+    let since = host.clock.now();
+    let slot = unless_cancelled(&told.cancel, host.limits.acquire(approval)).await;
+    let waited = || host.clock.now().saturating_duration_since(since);
+    record.queued = Some(slot.as_ref().map_or_else(|_| waited(), Slot::queued));
+    let slot = slot?;
 
     // Run it in a fresh sandbox.
     let prepared = world

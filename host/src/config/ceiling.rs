@@ -67,6 +67,8 @@ pub struct Ceilings {
     pub host_calls: Ceiling<u32>,
     pub log_lines: Ceiling<u32>,
     pub concurrency: Ceiling<u32>,
+    /// Of each agent, over whatever plugins.
+    pub agent_concurrency: Ceiling<u32>,
     pub queue: Ceiling<u32>,
     pub queue_timeout: Ceiling<Duration>,
 }
@@ -93,6 +95,7 @@ impl Ceilings {
             host_calls: written(call.host_calls, "ceiling.per_call.host_calls", range(u32::MAX)),
             log_lines: written(call.log_lines, "ceiling.per_call.log_lines", range(u32::MAX)),
             concurrency: written(plugin.concurrency, "ceiling.per_plugin.concurrency", calls),
+            agent_concurrency: calls,
             queue: written(plugin.queue, "ceiling.per_plugin.queue", range(u32::MAX)),
             queue_timeout: written(
                 plugin.queue_timeout,

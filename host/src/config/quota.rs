@@ -269,7 +269,7 @@ impl PerAgent {
             Rate { cells: const { NonZeroU32::new(600).unwrap() }, per: Duration::from_secs(60) };
         Self {
             rate: Some(RateLimit::new(rate)),
-            concurrency: Some(ceilings.concurrency.most.min(32)),
+            concurrency: Some(ceilings.agent_concurrency.most.min(32)),
         }
     }
 }
@@ -297,7 +297,7 @@ impl PerAgentPatch {
     pub(super) fn read(section: &mut Section<'_>, ceilings: &Ceilings) -> Self {
         section.unserved("fuel");
         let concurrency = section.get("concurrency", count(CONCURRENCY));
-        ceilings.concurrency.check(section, "concurrency", concurrency, u32::to_string);
+        ceilings.agent_concurrency.check(section, "concurrency", concurrency, u32::to_string);
         Self { rate: rate_limit(section), concurrency }
     }
 }

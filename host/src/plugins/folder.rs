@@ -229,6 +229,8 @@ impl Plugins {
             // What is gone may be why another was refused.
             let refused = entries.by_file.values_mut().filter(|entry| entry.refused.is_some());
             refused.for_each(|entry| entry.seen = Fingerprint::default());
+            // At once: what comes next may take a compiler's time.
+            changes.extend(self.publish(&mut entries));
         }
         let changed = present.into_iter().map(Candidate::look);
         let changed: Vec<_> = changed.filter(|found| !entries.has_tried(found)).collect();

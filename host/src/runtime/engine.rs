@@ -36,9 +36,16 @@ const RESIDENT_BYTES: usize = 1 << 20;
 /// each engine reserves address space for its own.
 const CONCURRENT_SHARE: u32 = 8;
 
-/// The memories, tables and core instances that one component may have. A Python
-/// component has a few dozen modules linked into one.
-const PARTS_PER_COMPONENT: u32 = 64;
+/// The core instances that one component may have. A Python component has a few dozen
+/// modules linked into one.
+const INSTANCES_PER_COMPONENT: u32 = 64;
+
+/// The memories that one component may have: one for each program that is composed into
+/// it. Each takes address space of the pool, which has room for two a call.
+const MEMORIES_PER_COMPONENT: u32 = 4;
+
+/// The tables that one component may have: its own, and those of its adapters.
+const TABLES_PER_COMPONENT: u32 = 8;
 
 /// The most elements of one table; Python's has some 20,000 functions.
 const MAX_TABLE_ELEMENTS: usize = 100_000;
@@ -228,6 +235,9 @@ pub(super) fn base_config(cache: Cache, kind: EngineKind) -> Config {
         .consume_fuel(true)
         .epoch_interruption(true)
         .wasm_component_model(true)
+        // Growing a 64-bit table by 2^64 - 1 wraps the engine's fuel counter, and fails
+        // without having been announced to the memory meter. Pinned by `wide_memory`.
+        .wasm_memory64(false)
         .concurrency_support(kind == EngineKind::Concurrent)
         .wasm_component_model_async(kind == EngineKind::Concurrent)
         .cranelift_opt_level(OptLevel::Speed)
@@ -245,13 +255,13 @@ fn pooled(mut config: Config, calls: u32, pagemap_scan: bool) -> wasmtime::Resul
     let resident = if pagemap_scan { RESIDENT_BYTES } else { 0 };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(calls)
-        .total_core_instances(calls.saturating_mul(8).max(PARTS_PER_COMPONENT))
-        .total_memories(calls.saturating_add(calls / 4).max(PARTS_PER_COMPONENT))
-        .total_tables(calls.saturating_mul(4).max(PARTS_PER_COMPONENT))
+        .total_core_instances(calls.saturating_mul(INSTANCES_PER_COMPONENT))
+        .total_memories(calls.saturating_mul(2).max(MEMORIES_PER_COMPONENT))
+        .total_tables(calls.saturating_mul(TABLES_PER_COMPONENT))
         .total_stacks(calls)
-        .max_core_instances_per_component(PARTS_PER_COMPONENT)
-        .max_memories_per_component(PARTS_PER_COMPONENT)
-        .max_tables_per_component(PARTS_PER_COMPONENT)
+        .max_core_instances_per_component(INSTANCES_PER_COMPONENT)
+        .max_memories_per_component(MEMORIES_PER_COMPONENT)
+        .max_tables_per_component(TABLES_PER_COMPONENT)
         .max_memory_size(MAX_MEMORY_BYTES)
         .table_elements(MAX_TABLE_ELEMENTS)
         .max_unused_warm_slots(calls)

@@ -24,6 +24,10 @@ impl CallState {
         if self.host_calls >= self.max_host_calls {
             return Err(Broke::HostCalls.into());
         }
+        // Not only at the next tick, where it can be said at once.
+        if self.imports_cost() > self.fuel {
+            return Err(Broke::Fuel.into());
+        }
         self.host_calls += 1;
         Ok(())
     }

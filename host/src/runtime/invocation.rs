@@ -170,6 +170,7 @@ pub(super) fn new_store(
         clock,
         started,
         deadline: started + quota.deadline,
+        fuel: quota.fuel,
         imports: 0,
         host_calls: 0,
         max_host_calls: quota.host_calls,

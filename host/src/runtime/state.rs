@@ -106,6 +106,8 @@ pub(super) struct CallState {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) started: Instant,
     pub(super) deadline: Instant,
+    /// The quota of fuel.
+    pub(super) fuel: Fuel,
     /// Calls of imports, those of inert WASI included.
     pub(super) imports: u64,
     pub(super) host_calls: u32,

@@ -84,8 +84,8 @@ pub(super) async fn endless_table() {
 
 #[tokio::test]
 pub(super) async fn medium_memory() {
-    // Eight of 8 MiB each, beside the guest's own; each alone would be allowed.
-    let bytes = Splice::of("counter").module("medium_memory", 8);
+    // Three of 24 MiB each, beside the guest's own; each alone would be allowed.
+    let bytes = Splice::of("counter").module("medium_memory", 3);
     let sidecar = "per_call.memory = '96MiB'\n[tools.counter]\nper_call.memory = '64MiB'";
     let (host, alice) = with_file("medium_memory", bytes.bytes(), sidecar).await;
     let ended = attack(&host, &alice, "counter", json!({}), "MEMORY_EXCEEDED").await;
@@ -95,7 +95,10 @@ pub(super) async fn medium_memory() {
     let answer = alice.call("counter", json!({})).await;
     assert_eq!(answer.structured()["calls"], 1);
     let peak = host.record(answer.request_id()).await["peak_memory_bytes"].as_u64();
-    assert!(peak > Some(65 << 20) && peak < Some(96 << 20), "all of them are counted: {peak:?}");
+    assert!(peak > Some(73 << 20) && peak < Some(96 << 20), "all of them are counted: {peak:?}");
+    // More than a component may have: they would take the pool's from others' calls.
+    let many = Splice::of("counter").module("medium_memory", 4);
+    refused_file("medium_memory", many.bytes(), "memories").await;
 }
 
 #[tokio::test]

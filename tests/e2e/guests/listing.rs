@@ -91,7 +91,7 @@ pub(super) async fn huge_table() {
 #[tokio::test]
 pub(super) async fn wide_memory() {
     let bytes = Splice::of("counter").module("wide_memory", 1);
-    refused_file("wide_memory", bytes.bytes(), "memory").await;
+    refused_file("wide_memory", bytes.bytes(), "memory64 must be enabled").await;
 }
 
 #[tokio::test]

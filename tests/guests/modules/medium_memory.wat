@@ -1,2 +1,2 @@
-;; Needs 8 MiB. Only several of them together are too much.
-(module (memory 128))
+;; Needs 24 MiB. Only several of them together are too much.
+(module (memory 384))

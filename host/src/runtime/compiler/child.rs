@@ -23,8 +23,9 @@ pub(super) const MAX_FILE: ByteCount = ByteCount(256 << 20);
 /// has some 50 MB.
 const MAX_CODE: ByteCount = ByteCount(512 << 20);
 
-/// How much nicer than the server a compiler is (`nice(2)`): calls go first.
-const NICENESS: i32 = 10;
+/// How much nicer than the server a compiler is (`nice(2)`): as nice as guests that
+/// compute, so that calls go first and compilers get a share.
+const NICENESS: i32 = 19;
 
 /// What a compiler is told.
 #[derive(Clone, Debug)]

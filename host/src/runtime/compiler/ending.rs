@@ -17,8 +17,12 @@ pub(super) const CACHE: u8 = 74;
 /// `EX_UNAVAILABLE`: the process could not begin.
 pub(super) const SYSTEM: u8 = 69;
 
-/// What Rust says before it aborts a process that gets no more memory.
-const NO_MEMORY: &str = "memory allocation of ";
+/// What Rust, or the compiler's own containers, say before a process ends that gets no
+/// more memory: the first by an abort, the second by a panic, or by both.
+const NO_MEMORY: [&str; 2] = ["memory allocation of ", "out of memory"];
+
+/// What a panic of Rust's exits with.
+const PANICKED: i32 = 101;
 
 /// How a compiler ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +59,8 @@ impl Ending {
         if signal == Some(Signal::XFSZ.as_raw()) {
             return Err(format!("its compiled code is larger than {MAX_FILE}"));
         }
-        if signal == Some(Signal::ABORT.as_raw()) && said.starts_with(NO_MEMORY) {
+        let broke = signal == Some(Signal::ABORT.as_raw()) || status.code() == Some(PANICKED);
+        if broke && NO_MEMORY.iter().any(|sign| said.contains(sign)) {
             return out_of_memory();
         }
         match status.code().map(u8::try_from) {
@@ -108,6 +113,8 @@ mod tests {
             ),
             (exited(71), "not enough memory", memory),
             (killed(Signal::ABORT), oom, memory),
+            (killed(Signal::ABORT), "panicked at map.rs: out of memory (524320 bytes)", memory),
+            (exited(101), "panicked at map.rs: out of memory (524320 bytes)", memory),
             (
                 exited(74),
                 "/c cannot be written",

@@ -11,7 +11,8 @@
 //! server compiles that component itself, which is no risk: it is known to be within
 //! limits that the operator accepted.
 //!
-//! Deliberately absent: a way to compile strange bytes in the server's own process.
+//! Deliberately absent: a way to compile bytes in the server's own process that no child
+//! has compiled before.
 
 mod child;
 mod ending;
@@ -34,12 +35,13 @@ use super::engine::EngineKind;
 use super::inspection::Source;
 use super::prepare::LoadError;
 use crate::config::{self, Protection};
+use crate::machine::Machine;
 
 /// The hidden command that compiles.
 pub const COMMAND: &str = "compile";
 
-/// The most compilers at once; fewer where there are fewer cores. Each may take the
-/// whole of `compiler.memory`.
+/// The most compilers at once; fewer where there are fewer cores, or little memory.
+/// Each may take the whole of `compiler.memory`.
 const MAX_AT_ONCE: usize = 4;
 
 /// The most threads of one compiler: each needs memory of its own, which the same limit
@@ -77,7 +79,7 @@ impl Compiler {
             without: without.to_vec(),
             known: Known::open(&folder.join("known"), &code)?,
             code,
-            turns: Semaphore::new(cores.min(MAX_AT_ONCE)),
+            turns: Semaphore::new(at_once(cores, &limits)),
             threads: cores.min(MAX_THREADS),
         })
     }
@@ -166,6 +168,13 @@ impl Compiler {
             .kill_on_drop(true);
         Ok(command)
     }
+}
+
+/// How many compilers may run at once: together they may take half of the machine's
+/// memory, beside the half that is the calls'.
+fn at_once(cores: usize, limits: &config::Compiler) -> usize {
+    let fit = Machine::look().memory.0 / 2 / limits.memory.0.max(1);
+    usize::try_from(fit).unwrap_or(MAX_AT_ONCE).clamp(1, cores.min(MAX_AT_ONCE))
 }
 
 /// Where the engines keep compiled code, in the folder that is theirs and the markers'.
