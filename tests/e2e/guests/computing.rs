@@ -2,7 +2,23 @@
 
 use serde_json::json;
 
-use super::{Attack, attack, with};
+use super::{Attack, attack, expect_echo, with};
+
+#[tokio::test]
+pub(super) async fn metered() {
+    let sidecar = "[per_call]\nfuel = '1T'\ndeadline = '2s'\nhost_calls = 1_000_000";
+    let (host, alice) = with("metered", sidecar).await;
+    let answer = alice.open("metered", json!({})).await.finish().await;
+    answer.expect_code("DEADLINE_EXCEEDED");
+    let last = answer.notifications().last().expect("it reports")["params"]["progress"].as_f64();
+    let last = last.expect("a report is a number");
+    let record = host.record(answer.request_id()).await;
+    let fuel = record["fuel"].as_f64().expect("what it burned is known");
+    // The host's record of a call that was stopped, and what the guest saw just before.
+    assert!(last > 100e6, "it reported often: {last}");
+    assert!(last <= fuel && fuel - last < fuel / 100.0, "{last} reported, {fuel} recorded");
+    expect_echo(&alice).await;
+}
 
 #[tokio::test]
 pub(super) async fn spin() {
