@@ -198,7 +198,8 @@ impl Sandbox {
         let plain = stage(EngineKind::Plain, totals.calls)?;
         let concurrent = stage(EngineKind::Concurrent, totals.calls.div_ceil(CONCURRENT_SHARE))?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let burners = Burners::start(cores).map_err(|error| SandboxError(error.to_string()))?;
+        let burners =
+            Burners::start(cores, &clock).map_err(|error| SandboxError(error.to_string()))?;
         let memory = Arc::new(TotalMemory::new(totals.memory));
         Ok(Self { plain, concurrent, burners, compiler, clock, memory, room })
     }

@@ -6,8 +6,9 @@
 //! its work) moves to threads of low priority that do nothing else, the burners: on
 //! the reactor's threads it would hold up every other call and every timer.
 //!
-//! Burners take turns between owners, and only then between the tasks of one: an
-//! agent with many computing calls gets no more of the cores than an agent with one.
+//! Burners serve the owner who had least of their time, and only then one of its tasks:
+//! an agent with many computing calls, or with calls whose turns are long, gets no more
+//! of the cores than an agent with one.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -18,11 +19,13 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::clock::Clock;
 use crate::names::AgentName;
 
 /// How much nicer than the server the computing threads are (`nice(2)`): the
@@ -46,16 +49,18 @@ impl fmt::Debug for Burners {
 
 impl Burners {
     /// Starts `threads` threads.
-    pub(super) fn start(threads: usize) -> std::io::Result<Self> {
+    pub(super) fn start(threads: usize, clock: &Arc<dyn Clock>) -> std::io::Result<Self> {
         let burners = Self { turns: Arc::default() };
         for _ in 0..threads.max(1) {
-            let turns = Arc::clone(&burners.turns);
+            let (turns, clock) = (Arc::clone(&burners.turns), Arc::clone(clock));
             thread::Builder::new().name("guest".to_owned()).spawn(move || {
                 lower_priority();
                 while let Some(task) = turns.next() {
+                    let (owner, began) = (task.owner.clone(), clock.now());
                     // Its future catches its own panics. One of its drop must not end the
                     // thread, and with it the turns of everybody else.
                     let _ = std::panic::catch_unwind(AssertUnwindSafe(|| task.run()));
+                    turns.ended(&owner, clock.now().saturating_duration_since(began));
                 }
             })?;
         }
@@ -123,36 +128,66 @@ struct Turns {
     arrived: Condvar,
 }
 
-/// The tasks that could go on, by owner.
+/// The owners of tasks that could go on or run.
 #[derive(Default)]
 struct Ring {
-    /// Each owner of a task in `tasks`, once, in the order of their turns.
-    owners: VecDeque<Owner>,
-    /// No queue in it is empty.
-    tasks: HashMap<Owner, VecDeque<Arc<Task>>>,
+    shares: HashMap<Owner, Share>,
     ended: bool,
+}
+
+/// What one owner has, and had, of the burners.
+struct Share {
+    /// The time that it had, on a scale that all owners share: whoever comes starts where
+    /// the least served is. Kept for one that left and had more, so that leaving for a
+    /// moment does not make it a newcomer.
+    had: Duration,
+    ready: VecDeque<Arc<Task>>,
+    running: usize,
 }
 
 impl Ring {
     fn push(&mut self, task: Arc<Task>) {
-        let queue = self.tasks.entry(task.owner.clone()).or_default();
-        if queue.is_empty() {
-            self.owners.push_back(task.owner.clone());
+        if !self.shares.contains_key(&task.owner) {
+            let share = Share { had: self.forget(), ready: VecDeque::new(), running: 0 };
+            self.shares.insert(task.owner.clone(), share);
         }
-        queue.push_back(task);
+        if let Some(share) = self.shares.get_mut(&task.owner) {
+            share.ready.push_back(task);
+        }
     }
 
-    /// The first task of the owner whose turn it is, who then goes to the ring's end.
+    /// Forgets owners that left and had no more than those that are here, and returns
+    /// what the least served of these had.
+    fn forget(&mut self) -> Duration {
+        let here = self.shares.values().filter(|share| share.is_here());
+        let least = here.map(|share| share.had).min();
+        self.shares
+            .retain(|_, share| share.is_here() || least.is_some_and(|least| share.had > least));
+        least.unwrap_or_default()
+    }
+
+    /// The first task of the owner who had least.
     fn pop(&mut self) -> Option<Arc<Task>> {
-        let owner = self.owners.pop_front()?;
-        let queue = self.tasks.get_mut(&owner)?;
-        let task = queue.pop_front();
-        if queue.is_empty() {
-            self.tasks.remove(&owner);
-        } else {
-            self.owners.push_back(owner);
-        }
-        task
+        let ready = self.shares.values_mut().filter(|share| !share.ready.is_empty());
+        let share = ready.min_by_key(|share| share.had)?;
+        share.running += 1;
+        share.ready.pop_front()
+    }
+
+    /// Accounts for a turn that [`Ring::pop`] gave.
+    fn ended(&mut self, owner: &Owner, took: Duration) {
+        let Some(share) = self.shares.get_mut(owner) else {
+            return;
+        };
+        // No turn is free, however short it is.
+        share.had = share.had.saturating_add(took.max(Duration::from_nanos(1)));
+        share.running = share.running.saturating_sub(1);
+    }
+}
+
+impl Share {
+    fn is_here(&self) -> bool {
+        self.running > 0 || !self.ready.is_empty()
     }
 }
 
@@ -185,10 +220,14 @@ impl Turns {
         }
     }
 
+    fn ended(&self, owner: &Owner, took: Duration) {
+        self.lock().ended(owner, took);
+    }
+
     fn end(&self) {
         let mut ring = self.lock();
         ring.ended = true;
-        let abandoned = (std::mem::take(&mut ring.tasks), std::mem::take(&mut ring.owners));
+        let abandoned = std::mem::take(&mut ring.shares);
         drop(ring);
         drop(abandoned);
         self.arrived.notify_all();
@@ -331,16 +370,25 @@ impl Wake for Probe {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::join_all;
     use std::sync::atomic::AtomicUsize;
     use std::thread::ThreadId;
-    use std::time::Duration;
-
-    use futures_util::future::join_all;
 
     use super::*;
+    use crate::clock::FakeClock;
 
     fn here() -> ThreadId {
         thread::current().id()
+    }
+
+    /// One burner, on a clock that stands still: then turns are all that is counted.
+    fn burners() -> Burners {
+        burners_on(&Arc::new(FakeClock::new()))
+    }
+
+    fn burners_on(clock: &Arc<FakeClock>) -> Burners {
+        let clock: Arc<dyn Clock> = Arc::<FakeClock>::clone(clock);
+        Burners::start(1, &clock).unwrap()
     }
 
     fn owner(name: &str) -> Owner {
@@ -361,13 +409,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_short_future_stays_on_its_thread() {
-        let burners = Burners::start(1).unwrap();
+        let burners = burners();
         assert_eq!(burners.run(None, async { here() }).await, Ok(here()));
     }
 
     #[tokio::test]
     async fn a_computing_future_moves() {
-        let burners = Burners::start(1).unwrap();
+        let burners = burners();
         let moved = async {
             let first = here();
             compute(1).await;
@@ -380,7 +428,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_waiting_future_stays_on_its_thread() {
-        let burners = Burners::start(1).unwrap();
+        let burners = burners();
         let waited = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             here()
@@ -390,7 +438,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_future_that_waits_on_a_burner_goes_on_when_it_is_woken() {
-        let burners = Burners::start(1).unwrap();
+        let burners = burners();
         let (send, receive) = oneshot::channel();
         let waiting = burners.run(None, async {
             compute(2).await;
@@ -412,7 +460,7 @@ mod tests {
                 let _ = self.0.take().map(|tell| tell.send(()));
             }
         }
-        let burners = Burners::start(1).unwrap();
+        let burners = burners();
         for computes in [true, false] {
             let (tell, told) = oneshot::channel();
             let tells = Tells(Some(tell));
@@ -439,7 +487,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_error_and_the_threads_go_on() {
-        let burners = Burners::start(1).unwrap();
+        let burners = burners();
         for _ in 0..3 {
             let failing = async {
                 compute(1).await;
@@ -457,7 +505,7 @@ mod tests {
     #[tokio::test]
     async fn an_owner_with_many_tasks_gets_no_more_than_one_with_few() {
         const TURNS: usize = 1_000;
-        let burners = Burners::start(1).unwrap();
+        let burners = burners();
         let done = Arc::new(AtomicBool::new(false));
         let turns = Arc::new(AtomicUsize::new(0));
         let many = (0..20).map(|_| {
@@ -483,5 +531,40 @@ mod tests {
         // One turn each.
         let of_many = of_many.unwrap();
         assert!(of_many.abs_diff(TURNS) <= TURNS / 100, "{of_many} turns beside {TURNS}");
+    }
+
+    #[tokio::test]
+    async fn an_owner_with_long_turns_gets_fewer() {
+        const TURNS: usize = 1_000;
+        const LONGER: u32 = 20;
+        let clock = Arc::new(FakeClock::new());
+        let burners = burners_on(&clock);
+        let done = AtomicBool::new(false);
+        let (done, clock) = (Arc::new(done), &clock);
+        let long = burners.run(owner("long"), {
+            let (done, clock) = (Arc::clone(&done), Arc::clone(clock));
+            async move {
+                let mut turns = 0;
+                while !done.load(Ordering::SeqCst) {
+                    clock.advance(LONGER * Duration::from_millis(1));
+                    compute(1).await;
+                    turns += 1;
+                }
+                turns
+            }
+        });
+        let short = burners.run(owner("short"), {
+            let (done, clock) = (Arc::clone(&done), Arc::clone(clock));
+            async move {
+                for _ in 0..TURNS {
+                    clock.advance(Duration::from_millis(1));
+                    compute(1).await;
+                }
+                done.store(true, Ordering::SeqCst);
+            }
+        });
+        let (long, _) = tokio::join!(long, short);
+        let fair = TURNS / LONGER as usize;
+        assert!(long.unwrap() <= fair + 2, "of {fair}");
     }
 }
