@@ -3,7 +3,7 @@
 use bulkhead_tests::Splice;
 use serde_json::json;
 
-use super::{refused, refused_file, with_file};
+use super::{refused, refused_file, refused_with, with_file};
 
 #[tokio::test]
 pub(super) async fn bad_name() {
@@ -18,7 +18,10 @@ pub(super) async fn bad_schema() {
 
 #[tokio::test]
 pub(super) async fn fickle_list() {
-    refused("fickle_list", "it lists different tools each time it is asked").await;
+    // It looks at timers until they are done, and each look costs it fuel.
+    let component = std::fs::read(bulkhead_tests::component("fickle_list")).unwrap();
+    let reason = "it lists different tools each time it is asked";
+    refused_with("fickle_list", component, "per_call.fuel = '10G'", reason).await;
 }
 
 #[tokio::test]

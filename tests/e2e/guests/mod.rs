@@ -113,8 +113,13 @@ async fn refused(guest: &str, reason: &str) -> Host {
 
 /// The same with any bytes in the guest's place.
 async fn refused_file(guest: &str, bytes: impl AsRef<[u8]>, reason: &str) -> Host {
+    refused_with(guest, bytes, "", reason).await
+}
+
+/// The same with a sidecar.
+async fn refused_with(guest: &str, bytes: impl AsRef<[u8]>, sidecar: &str, reason: &str) -> Host {
     let begun = Instant::now();
-    let (host, alice) = with_file(guest, bytes, "").await;
+    let (host, alice) = with_file(guest, bytes, sidecar).await;
     assert!(begun.elapsed() < MOST_TIME, "it took {:?}", begun.elapsed());
     let peak = host.peak_memory();
     assert!(peak < LOADING_SHARE, "the server has grown to {peak} bytes");
