@@ -120,6 +120,8 @@ async fn a_wait_for_a_slot_times_out() {
     running.next().await.unwrap();
     let refused = alice.call("slow", json!({ "ms": 1 })).await;
     expect_unavailable(&refused, "per_plugin.concurrency");
+    let waited = host.record(refused.request_id()).await["queue_ms"].as_f64();
+    assert!(waited >= Some(50.0), "what it waited in vain is known: {waited:?}");
     running.finish().await.expect_ok();
 }
 

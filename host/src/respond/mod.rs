@@ -77,7 +77,7 @@ pub struct Called {
     pub tool: Option<Arc<Tool>>,
     /// What the guest spent, where it ran.
     pub cost: Option<Spent>,
-    /// How long the call waited for its slot, where it got one.
+    /// How long the call waited for its slot, where it asked for one.
     pub queued: Option<Duration>,
     /// How large the arguments were, where they were looked at.
     pub input: Option<ByteCount>,

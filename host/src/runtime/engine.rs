@@ -61,9 +61,6 @@ const CACHE_EVENTS: u64 = 10_000;
 pub struct Room {
     /// How many calls can be in a sandbox at once; see [`Totals::calls`].
     pub calls: u32,
-    /// How many of them can be calls of components that need an engine with
-    /// concurrency.
-    pub concurrent_calls: u32,
     /// What all of them together may use of memory.
     pub memory: ByteCount,
     /// Why instances are allocated on demand, where the pool could not be reserved.
@@ -178,7 +175,6 @@ impl Sandbox {
         let cache = cache(&code_folder(cache_dir))?;
         let mut room = Room {
             calls: totals.calls,
-            concurrent_calls: totals.calls.div_ceil(CONCURRENT_SHARE),
             memory: totals.memory,
             no_pool: None,
             pagemap_scan: PoolingAllocationConfig::is_pagemap_scan_available(),

@@ -172,7 +172,7 @@ impl Fault {
                 Code::OutputTooLarge,
                 "per_call.max_output",
                 quota.max_output.to_string(),
-                "The tool's result is too large. Ask for less of it.",
+                "The tool handed over too much at once, as its result or to its host. Ask for less.",
             ),
             Self::Memory => over(
                 Code::MemoryExceeded,
