@@ -16,21 +16,14 @@ use serde_json::value::RawValue;
 use super::folder::PluginsConfig;
 use crate::catalog::{Annotations, OutputSchema, Plugin};
 use crate::config::{
-    Ceilings, Manifest, OnDenied, PerAgent, PerCall, PerPlugin, Problems, Sidecar, ToolRules,
-    Wants, nearest,
+    Ceilings, MAX_DESCRIPTION_BYTES, MAX_TITLE_BYTES, Manifest, OnDenied, PerAgent, PerCall,
+    PerPlugin, Problems, Sidecar, ToolRules, Wants, nearest,
 };
 use crate::containment::why_unreadable;
 use crate::names::{ByteCount, PluginName, Scope, ToolName};
 use crate::runtime::{DeclaredTool, LoadError, MAX_COMPONENT_BYTES, Prepared, Sandbox, Source};
 use crate::sanitize::{clean_json, clean_text};
 use crate::validation::Schemas;
-
-/// The longest description of a tool, in bytes. A model carries it in every
-/// conversation.
-const MAX_DESCRIPTION_BYTES: usize = 8 << 10;
-
-/// The longest title of a tool, in bytes.
-const MAX_TITLE_BYTES: usize = 256;
 
 /// Mirrors an argument in an HTTP header (MCP 2026-07-28). A server that does not
 /// compare the two must not offer such a tool.
@@ -108,7 +101,7 @@ pub(super) async fn load(
         tokio::task::spawn_blocking(move || Parts::read(&files, &ceilings))
     };
     let parts = reading.await.map_err(|error| LoadError::new(error.to_string()))??;
-    let prepared = sandbox.prepare(&parts.source, compiling).await?;
+    let prepared = sandbox.prepare(&parts.source, &parts.manifest, compiling).await?;
     let per_call = parts.sidecar.per_call.over(config.per_call);
     let declared = sandbox.list_tools(&prepared, &per_call).await?;
     parts.check(prepared, declared, config)
@@ -296,13 +289,7 @@ fn read_manifest(files: &Files, embedded: Option<String>) -> Result<Manifest, Lo
                     "it has no manifest, and its file's name is no plugin name ({rule})"
                 ))
             })?;
-            Ok(Manifest {
-                name,
-                version: "0.0.0".to_owned(),
-                description: None,
-                wants: Wants::default(),
-                suggests: Default::default(),
-            })
+            Ok(Manifest::named(name))
         }
     }
 }

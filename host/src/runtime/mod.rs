@@ -12,7 +12,10 @@
 
 mod bindings;
 mod capabilities;
+mod command;
 mod compiler;
+mod console;
+mod contract;
 mod engine;
 mod execution;
 mod fault;
@@ -23,12 +26,13 @@ mod memory;
 mod nesting;
 mod output;
 mod prepare;
+mod previous;
 mod state;
 
 pub use compiler::{COMMAND as COMPILE_COMMAND, CannotCompile, Order, compile_here};
 pub use engine::{EngineKind, Room, Sandbox, SandboxError};
 pub use inspection::{
-    ComponentKind, Inspection, MANIFEST_SECTION, Source, embed_manifest, inspect,
+    ComponentKind, DOCS_SECTION, Inspection, MANIFEST_SECTION, Source, embed_manifest, inspect,
 };
 pub use invocation::{Invocation, METER, Spent, invoke};
 pub use output::{Block, Produced, RawOutput};
