@@ -16,6 +16,7 @@ mod compiler;
 mod engine;
 mod execution;
 mod fault;
+mod functions;
 mod host_calls;
 mod inspection;
 mod invocation;
