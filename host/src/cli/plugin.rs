@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::shared;
 use crate::clock::SystemClock;
 use crate::config::{self, Containment, Manifest, PerCall, Totals};
-use crate::runtime::{ComponentKind, Inspection, Sandbox, Source};
+use crate::runtime::{Authored, ComponentKind, Inspection, Sandbox, Source};
 use crate::sanitize::{clean_line, clean_text};
 
 #[derive(Debug, Subcommand)]
@@ -69,9 +69,8 @@ fn tools(source: &Source, manifest: Option<&Manifest>) -> Result<(), Failure> {
     let inspection = source.inspection();
     println!("\ntools");
     let why_not = match inspection.kind {
-        ComponentKind::Tools => None,
+        ComponentKind::Tools | ComponentKind::Functions => None,
         ComponentKind::Command | ComponentKind::CommandModule => None,
-        ComponentKind::Functions => Some("plain functions, which this version does not serve"),
         ComponentKind::Nothing => Some("none: it exports nothing"),
         ComponentKind::CoreModule => Some("none: a core module, not a component"),
     };
@@ -84,7 +83,7 @@ fn tools(source: &Source, manifest: Option<&Manifest>) -> Result<(), Failure> {
     }
     let unnamed =
         Manifest::named("unnamed".parse().map_err(|rule| Failure::new(failure::DATA, rule))?);
-    let manifest = manifest.unwrap_or(&unnamed);
+    let authored = Authored { manifest: manifest.unwrap_or(&unnamed).clone(), wit: None };
     let listed = shared::run(async {
         let cache = std::env::temp_dir().join(format!("bulkhead-{}", std::process::id()));
         let quota = PerCall::default();
@@ -98,7 +97,7 @@ fn tools(source: &Source, manifest: Option<&Manifest>) -> Result<(), Failure> {
         let _removed = RemovedAtEnd(cache);
         let progress = Progress::begin("loading it");
         let compiling = || progress.tell("compiling it");
-        let prepared = match sandbox.prepare(source, manifest, &compiling).await {
+        let prepared = match sandbox.prepare(source, &authored, &compiling).await {
             Ok(prepared) => prepared,
             Err(why) => return Ok(Err(why)),
         };

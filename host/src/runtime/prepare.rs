@@ -10,10 +10,11 @@ use wasmtime::{Engine, Store};
 use super::command::{Commands, adapt};
 use super::contract::Contract;
 use super::engine::{EngineKind, Sandbox};
+use super::functions::{Docs, Functions};
 use super::inspection::{ComponentKind, Source};
 use super::output::Produced;
 use super::state::CallState;
-use crate::config::{Manifest, PerCall, shown};
+use crate::config::{Manifest, PerCall, nearest, shown};
 use crate::names::ByteCount;
 
 /// The largest file that is loaded, in bytes; a Python component has 18 MB.
@@ -45,6 +46,15 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
+/// What a plugin's author says about it beside its code.
+#[derive(Clone, Debug)]
+pub struct Authored {
+    /// `plugin.toml`.
+    pub manifest: Manifest,
+    /// The text of `NAME.wit`, which describes the functions of a plain component.
+    pub wit: Option<String>,
+}
+
 /// A tool as its plugin declares it: hostile text until it is checked.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the fields are those of the contract's record")]
@@ -75,6 +85,8 @@ struct Ready {
 enum Way {
     /// It exports `bulkhead:plugin/tools`.
     Contract(Contract),
+    /// Its functions are tools.
+    Functions(Functions, Vec<DeclaredTool>),
     /// It has a `main`, and its tools are declared.
     Command(Commands, Vec<DeclaredTool>),
 }
@@ -121,6 +133,10 @@ impl Prepared {
                 let instance = self.instantiate(store).await?;
                 contract.call(store, &instance, tool, arguments).await
             }
+            Way::Functions(functions, _) => {
+                let instance = self.instantiate(store).await?;
+                functions.call(store, &instance, tool, arguments).await
+            }
             Way::Command(commands, _) => commands.call(self, store, tool, arguments).await,
         }
     }
@@ -128,14 +144,14 @@ impl Prepared {
     pub(super) fn contract(&self) -> Option<&Contract> {
         match &self.0.way {
             Way::Contract(contract) => Some(contract),
-            Way::Command(..) => None,
+            Way::Functions(..) | Way::Command(..) => None,
         }
     }
 
     pub(super) fn commands(&self) -> Option<&Commands> {
         match &self.0.way {
             Way::Command(commands, _) => Some(commands),
-            Way::Contract(_) => None,
+            Way::Contract(_) | Way::Functions(..) => None,
         }
     }
 }
@@ -153,11 +169,23 @@ impl Sandbox {
     pub async fn prepare(
         self: &Arc<Self>,
         source: &Source,
-        manifest: &Manifest,
+        authored: &Authored,
         compiling: &(dyn Fn() + Send + Sync),
     ) -> Result<Prepared, LoadError> {
         // Cheap refusals first: a typo must not wait for the compiler.
         let kind = source.inspection().kind;
+        let Authored { manifest, wit } = authored;
+        if kind != ComponentKind::Functions && !manifest.tools.is_empty() {
+            return Err(LoadError::new(
+                "its manifest has `[tools]`, which describe the functions of a plain component; \
+                 it is none",
+            ));
+        }
+        if kind != ComponentKind::Functions && wit.is_some() {
+            return Err(LoadError::new(
+                "a WIT file stands beside it, which describes a plain component; it is none",
+            ));
+        }
         let is_command = matches!(kind, ComponentKind::Command | ComponentKind::CommandModule);
         if is_command && manifest.commands.is_empty() {
             return Err(LoadError::new(
@@ -170,14 +198,14 @@ impl Sandbox {
                 "its manifest has `[[command]]`, and it is no WASI command: it has no `main`",
             ));
         }
-        self.prepare_undescribed(source, manifest, compiling).await
+        self.prepare_undescribed(source, authored, compiling).await
     }
 
     /// The same, of a command that need not have any tools yet.
     pub(super) async fn prepare_undescribed(
         self: &Arc<Self>,
         source: &Source,
-        manifest: &Manifest,
+        authored: &Authored,
         compiling: &(dyn Fn() + Send + Sync),
     ) -> Result<Prepared, LoadError> {
         servable(source)?;
@@ -193,8 +221,8 @@ impl Sandbox {
         let kind = source.inspection().engine;
         let engine = compatibility(&self.stage(kind).engine);
         self.compiler.compile(&source, kind, engine, compiling).await?;
-        let (sandbox, manifest) = (Arc::clone(self), manifest.clone());
-        let linking = tokio::task::spawn_blocking(move || sandbox.link(&source, kind, &manifest));
+        let (sandbox, authored) = (Arc::clone(self), authored.clone());
+        let linking = tokio::task::spawn_blocking(move || sandbox.link(&source, kind, &authored));
         linking.await.map_err(|error| LoadError::new(error.to_string()))?
     }
 
@@ -203,7 +231,7 @@ impl Sandbox {
         &self,
         source: &Source,
         kind: EngineKind,
-        manifest: &Manifest,
+        authored: &Authored,
     ) -> Result<Prepared, LoadError> {
         let stage = self.stage(kind);
         let component = Component::from_binary(&stage.engine, source.bytes())
@@ -213,7 +241,15 @@ impl Sandbox {
         })?;
         let way = match source.inspection().kind {
             ComponentKind::Command => {
+                let manifest = &authored.manifest;
                 Way::Command(Commands::of(&component, manifest)?, Commands::declared(manifest))
+            }
+            ComponentKind::Functions => {
+                let docs = docs(source, authored);
+                let (functions, mut declared, undescribed) =
+                    Functions::of(&stage.engine, &component, &docs)?;
+                describe(&mut declared, &undescribed, &authored.manifest)?;
+                Way::Functions(functions, declared)
             }
             _ => Way::Contract(Contract::of(&component)?),
         };
@@ -233,7 +269,7 @@ impl Sandbox {
     ) -> Result<Vec<DeclaredTool>, LoadError> {
         let tools = match &prepared.0.way {
             Way::Contract(_) => self.ask_twice(prepared, quota).await?,
-            Way::Command(_, declared) => declared.clone(),
+            Way::Functions(_, declared) | Way::Command(_, declared) => declared.clone(),
         };
         match tools.len() {
             0 => Err(LoadError::new("it lists no tools")),
@@ -252,14 +288,73 @@ fn compatibility(engine: &Engine) -> u64 {
     hasher.finish()
 }
 
+/// What is known of a plain component's doc comments: a file beside it goes first.
+fn docs(source: &Source, authored: &Authored) -> Docs {
+    let name = &authored.manifest.name;
+    let known = |what: &str, read: Option<Result<Docs, String>>| match read {
+        None => Docs::default(),
+        Some(Ok(docs)) => docs,
+        Some(Err(why)) => {
+            let why = shown(&why);
+            tracing::warn!("{name}: {what} says nothing about its functions: {why}");
+            Docs::default()
+        }
+    };
+    let beside = known("the WIT beside it", authored.wit.as_deref().map(Docs::from_wit));
+    let section = source.inspection().docs.as_deref().map(Docs::from_section);
+    beside.merge(known("its `package-docs`", section))
+}
+
+/// Lays over the tools of a plain component what the manifest says about them.
+fn describe(
+    tools: &mut [DeclaredTool],
+    undescribed: &[String],
+    manifest: &Manifest,
+) -> Result<(), LoadError> {
+    for (name, about) in &manifest.tools {
+        let Some(tool) = tools.iter_mut().find(|tool| tool.name == name.as_str()) else {
+            let known = tools.iter().map(|tool| tool.name.as_str());
+            let hint = nearest(name.as_str(), known)
+                .map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+            return Err(LoadError::new(format!(
+                "its manifest describes `{name}`, a function that it does not export{hint}"
+            )));
+        };
+        tool.title.clone_from(&about.title);
+        if let Some(description) = &about.description {
+            tool.description.clone_from(description);
+        }
+        tool.annotations = Some(about.hints.into());
+    }
+    let described = |name: &str| {
+        manifest
+            .tools
+            .iter()
+            .any(|(known, about)| known.as_str() == name && about.description.is_some())
+    };
+    let undescribed: Vec<_> =
+        undescribed.iter().filter(|name| !described(name)).map(|name| shown(name)).collect();
+    if !undescribed.is_empty() {
+        tracing::warn!(
+            "{}: nothing says what these tools are for, so models see their names alone: {}. \
+             Describe them in its WIT, or as `[tools.X] description` in its manifest.",
+            manifest.name,
+            undescribed.join(", ")
+        );
+    }
+    Ok(())
+}
+
 /// Whether a file is of a kind that is served.
 fn servable(source: &Source) -> Result<(), LoadError> {
     if source.bytes().len() > MAX_COMPONENT_BYTES {
         return Err(LoadError::new(format!("it is larger than {} MiB", MAX_COMPONENT_BYTES >> 20)));
     }
     match source.inspection().kind {
-        ComponentKind::Tools | ComponentKind::Command | ComponentKind::CommandModule => Ok(()),
-        ComponentKind::Functions => Err(LoadError::new("it exports plain functions")),
+        ComponentKind::Tools
+        | ComponentKind::Functions
+        | ComponentKind::Command
+        | ComponentKind::CommandModule => Ok(()),
         ComponentKind::Nothing => Err(LoadError::new("it exports nothing that could be a tool")),
         ComponentKind::CoreModule => {
             Err(LoadError::new("it is a core module, not a component, and has no `_start`"))

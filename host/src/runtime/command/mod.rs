@@ -22,7 +22,7 @@ use super::engine::Sandbox;
 use super::inspection::Source;
 use super::invocation::{bounded, new_store};
 use super::output::Produced;
-use super::prepare::{DeclaredTool, LoadError, Prepared};
+use super::prepare::{Authored, DeclaredTool, LoadError, Prepared};
 use super::state::CallState;
 use crate::config::{Command, Manifest, PerCall, Stdout};
 
@@ -144,10 +144,10 @@ impl Sandbox {
     pub async fn describe(
         self: &std::sync::Arc<Self>,
         source: &Source,
-        manifest: &Manifest,
+        authored: &Authored,
         compiling: &(dyn Fn() + Send + Sync),
     ) -> Result<String, LoadError> {
-        let prepared = self.prepare_undescribed(source, manifest, compiling).await?;
+        let prepared = self.prepare_undescribed(source, authored, compiling).await?;
         let quota = PerCall::default();
         let store = new_store(self, &prepared, &quota, None)
             .map_err(|error| LoadError::new(format!("{error:#}")))?;
