@@ -57,6 +57,8 @@ pub(super) const LINKED: &[&str] = &[
     "wasi:sockets/tcp-create-socket",
     "wasi:sockets/udp",
     "wasi:sockets/udp-create-socket",
+    // By the adapter, which asks for the above.
+    "wasi_snapshot_preview1",
 ];
 
 /// Links every interface of [`LINKED`] that is WASI's.
