@@ -13,7 +13,11 @@ pub(super) async fn plain() {
         ("same-item", json!({ "item": item.clone() }), item),
         ("same-item", json!({ "item": whole.clone() }), whole),
         ("same-color", json!({ "color": "deep-blue" }), json!({ "result": "deep-blue" })),
-        ("same-rights", json!({ "rights": ["share", "read"] }), json!({ "result": ["read", "share"] })),
+        (
+            "same-rights",
+            json!({ "rights": ["share", "read"] }),
+            json!({ "result": ["read", "share"] }),
+        ),
         ("same-size", json!({ "size": "small" }), json!({ "result": "small" })),
         ("same-size", json!({ "size": { "custom": 9 } }), json!({ "result": { "custom": 9 } })),
         ("add", json!({ "a": i64::MAX, "b": -1 }), json!({ "result": i64::MAX - 1 })),
