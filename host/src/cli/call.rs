@@ -15,7 +15,7 @@ use super::serve::{LOCAL_AGENT, local_agent};
 use super::shared;
 use crate::config::Config;
 use crate::error::Error;
-use crate::names::{ByteCount, Fuel};
+use crate::names::Fuel;
 use crate::pipeline::{self, Host};
 use crate::plugins::Change;
 use crate::respond::{self, Answer, Called, Reply};
@@ -114,7 +114,7 @@ impl Call {
         eprintln!(
             "spent: {} fuel, {} at most, {:.3} ms",
             grouped(spent.fuel),
-            kibibytes(spent.peak_memory),
+            shared::kibibytes(spent.peak_memory.0),
             spent.run.as_secs_f64() * 1_000.0
         );
     }
@@ -171,10 +171,6 @@ fn grouped(Fuel(fuel): Fuel) -> String {
         out.push(digit);
     }
     out
-}
-
-fn kibibytes(bytes: ByteCount) -> String {
-    format!("{} KiB", bytes.0.div_ceil(1024))
 }
 
 #[cfg(test)]

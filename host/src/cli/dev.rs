@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 
-use super::build::Builder;
+use super::build;
 use super::failure::{self, Failure};
 use super::lifecycle::{self, Listeners};
 use super::shared;
@@ -92,8 +92,7 @@ impl Sources {
         for source in self.changed() {
             let out = self.dir.clone();
             let built = tokio::task::spawn_blocking(move || {
-                let builder = Builder::new();
-                builder.install_target(&source).and_then(|()| builder.build(&source, &out))
+                build::build(&source, &out)
             });
             match built.await {
                 Ok(Ok(_)) => {}

@@ -21,6 +21,7 @@ mod plugin;
 mod progress;
 mod serve;
 mod shared;
+mod temporary;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -28,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use build::{BuildError, Builder};
+pub use build::{BuildError, Built, build};
 use failure::Failure;
 
 use crate::runtime::COMPILE_COMMAND;

@@ -103,3 +103,8 @@ pub(super) fn gist(description: &str) -> String {
     let sentence = paragraph.split_once(". ").map_or(paragraph, |(sentence, _)| sentence);
     clean_line(sentence.trim_end_matches('.'), CHARS)
 }
+
+/// A size, for people.
+pub(super) fn kibibytes(bytes: u64) -> String {
+    format!("{} KiB", bytes.div_ceil(1024))
+}
