@@ -17,7 +17,7 @@ pub(super) fn compile(project: &Project, out: &Path) -> Result<Vec<u8>, BuildErr
     sources.sort();
     compiler.args(sources);
     compiler.arg("-o").arg(out);
-    project.run(compiler)?;
+    project.run(compiler, str::trim)?;
     read(out)
 }
 

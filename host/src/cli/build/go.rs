@@ -27,7 +27,7 @@ pub(super) fn compile(project: &Project, out: &Path) -> Result<Vec<u8>, BuildErr
         ("GOTOOLCHAIN", "local"),
         ("CGO_ENABLED", "0"),
     ]);
-    project.run(command)?;
+    project.run(command, str::trim)?;
     read(out)
 }
 

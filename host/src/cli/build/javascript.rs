@@ -27,6 +27,6 @@ pub(super) fn compile(project: &Project, out: &Path) -> Result<Vec<u8>, BuildErr
     })?;
     let mut command = node.command(project);
     command.arg(script).arg(&project.folder).arg(out);
-    project.run(command)?;
+    project.run(command, str::trim)?;
     read(out)
 }

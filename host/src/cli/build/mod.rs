@@ -137,6 +137,20 @@ fn identity(manifest: &Manifest) -> String {
     format!("{} {}", manifest.name, manifest.version)
 }
 
+/// The operator's sidecar for a component that was built from `source`: beside the folder
+/// or in it.
+pub(super) fn sidecar_of(source: &Path, component: &Path) -> Option<PathBuf> {
+    /// What else is called like a plugin's sidecar, were the plugin called so.
+    const OTHERS: [&str; 5] =
+        [MANIFEST, "bulkhead.toml", "Cargo.toml", "examples.toml", "pyproject.toml"];
+    let name = Path::new(component.file_name()?).with_extension("toml");
+    if OTHERS.iter().any(|other| name.as_os_str().eq_ignore_ascii_case(other)) {
+        return None;
+    }
+    let places = source.parent().into_iter().chain([source]);
+    places.map(|folder| folder.join(&name)).find(|path| path.is_file())
+}
+
 /// Replaces a file at once: nobody ever reads half a component.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
     if std::fs::read(path).is_ok_and(|present| present == bytes) {

@@ -56,8 +56,14 @@ pub(super) fn compile(project: &Project, out: &Path) -> Result<Vec<u8>, BuildErr
         command.args(["-w", world]);
     }
     command.args(["componentize", "plugin", "-o"]).arg(out);
-    project.run(command)?;
+    command.env("RUST_BACKTRACE", "0");
+    project.run(command, telling)?;
     read(out)
+}
+
+/// What componentize-py says without where in itself it failed.
+fn telling(said: &str) -> &str {
+    said.split_once("AssertionError:").map_or(said, |(_, why)| why)
 }
 
 /// The WIT folder, and the world in it; the only one, where the folder is the author's.

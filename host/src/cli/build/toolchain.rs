@@ -90,8 +90,13 @@ impl Project {
         format!("python3 -m venv {folder} && {folder}/bin/pip install {package}")
     }
 
-    /// Runs a toolchain, and shows what it says only if it fails.
-    pub(super) fn run(&self, mut command: Command) -> Result<(), BuildError> {
+    /// Runs a toolchain, and shows what it says only if it fails: of that, what `telling`
+    /// takes out.
+    pub(super) fn run(
+        &self,
+        mut command: Command,
+        telling: fn(&str) -> &str,
+    ) -> Result<(), BuildError> {
         let _progress = Progress::begin(&format!("building {}", self.name));
         let ran = command.stdin(Stdio::null()).output().map_err(|error| {
             BuildError::new(format!("{} could not be run: {error}", shown(command.get_program())))
@@ -100,7 +105,7 @@ impl Project {
             return Ok(());
         }
         let said = [&ran.stderr, &ran.stdout].map(|text| String::from_utf8_lossy(text).into_owned());
-        let said = said.iter().map(|text| text.trim()).find(|text| !text.is_empty());
+        let said = said.iter().map(|text| telling(text).trim()).find(|text| !text.is_empty());
         Err(self.does_not_build(said.unwrap_or(&ran.status.to_string())))
     }
 
