@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::config::{OnDenied, PerAgent, PerCall, PerPlugin};
+use crate::config::{Hints, OnDenied, PerAgent, PerCall, PerPlugin};
 use crate::names::{PluginName, Scope, ToolName};
 
 /// A tool's place in the catalog that it came from.
@@ -90,6 +90,17 @@ pub struct Annotations {
     /// Reaches beyond the plugin's own data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_world_hint: Option<bool>,
+}
+
+impl From<Hints> for Annotations {
+    fn from(hints: Hints) -> Self {
+        Self {
+            read_only_hint: hints.read_only,
+            destructive_hint: hints.destructive,
+            idempotent_hint: hints.idempotent,
+            open_world_hint: hints.open_world,
+        }
+    }
 }
 
 /// The served tools, in the order of their names.

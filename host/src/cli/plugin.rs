@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::shared;
 use crate::clock::SystemClock;
 use crate::config::{self, Containment, Manifest, PerCall, Totals};
-use crate::runtime::{ComponentKind, Inspection, Sandbox, Source};
+use crate::runtime::{Authored, ComponentKind, Inspection, Sandbox, Source};
 use crate::sanitize::{clean_line, clean_text};
 
 #[derive(Debug, Subcommand)]
@@ -40,7 +40,7 @@ impl Plugin {
             .transpose()
             .map_err(|problems| failed(&problems))?;
         identity(&file, manifest.as_ref(), source.bytes().len());
-        tools(&source)?;
+        tools(&source, manifest.as_ref())?;
         imports(inspection);
         if let Some(manifest) = &manifest {
             wants(manifest);
@@ -65,13 +65,12 @@ fn identity(file: &std::path::Path, manifest: Option<&Manifest>, bytes: usize) {
     println!("  {} KiB", bytes.div_ceil(1024));
 }
 
-fn tools(source: &Source) -> Result<(), Failure> {
+fn tools(source: &Source, manifest: Option<&Manifest>) -> Result<(), Failure> {
     let inspection = source.inspection();
     println!("\ntools");
     let why_not = match inspection.kind {
-        ComponentKind::Tools => None,
-        ComponentKind::Command => Some("a WASI command, which this version does not serve"),
-        ComponentKind::Functions => Some("plain functions, which this version does not serve"),
+        ComponentKind::Tools | ComponentKind::Functions => None,
+        ComponentKind::Command | ComponentKind::CommandModule => None,
         ComponentKind::Nothing => Some("none: it exports nothing"),
         ComponentKind::CoreModule => Some("none: a core module, not a component"),
     };
@@ -82,6 +81,9 @@ fn tools(source: &Source) -> Result<(), Failure> {
         }
         return Ok(());
     }
+    let unnamed =
+        Manifest::named("unnamed".parse().map_err(|rule| Failure::new(failure::DATA, rule))?);
+    let authored = Authored { manifest: manifest.unwrap_or(&unnamed).clone(), wit: None };
     let listed = shared::run(async {
         let cache = std::env::temp_dir().join(format!("bulkhead-{}", std::process::id()));
         let quota = PerCall::default();
@@ -95,7 +97,7 @@ fn tools(source: &Source) -> Result<(), Failure> {
         let _removed = RemovedAtEnd(cache);
         let progress = Progress::begin("loading it");
         let compiling = || progress.tell("compiling it");
-        let prepared = match sandbox.prepare(source, &compiling).await {
+        let prepared = match sandbox.prepare(source, &authored, &compiling).await {
             Ok(prepared) => prepared,
             Err(why) => return Ok(Err(why)),
         };

@@ -39,7 +39,7 @@ pub(super) enum Value {
     Boolean(bool),
     List(Vec<Node>),
     Table(Table),
-    Float,
+    Float(f64),
     Date,
 }
 
@@ -52,7 +52,7 @@ impl Value {
             Self::Boolean(_) => "true or false",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
-            Self::Float => "a number with a point",
+            Self::Float(_) => "a number with a point",
             Self::Date => "a date or a time",
         }
     }
@@ -99,7 +99,7 @@ fn move_to(node: &mut Node, place: &Place) {
             *key = place.clone();
             move_to(node, place);
         }),
-        Value::Text(_) | Value::Integer(_) | Value::Boolean(_) | Value::Float | Value::Date => {}
+        Value::Text(_) | Value::Integer(_) | Value::Boolean(_) | Value::Float(_) | Value::Date => {}
     }
 }
 
@@ -122,7 +122,7 @@ fn from_value(value: &DeValue<'_>) -> Value {
         DeValue::Boolean(yes) => Value::Boolean(*yes),
         DeValue::Array(items) => Value::List(items.iter().map(from_spanned).collect()),
         DeValue::Table(table) => Value::Table(from_table(table)),
-        DeValue::Float(_) => Value::Float,
+        DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
         DeValue::Datetime(_) => Value::Date,
     }
 }

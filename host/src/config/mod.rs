@@ -27,7 +27,10 @@ use std::path::Path;
 pub use agents::Agent;
 pub use ceiling::{Ceiling, Ceilings};
 pub use containment::{Containment, Protection};
-pub use manifest::{Manifest, Wants};
+pub use manifest::{
+    About, Argument, Command, Hints, MAX_DESCRIPTION_BYTES, MAX_TITLE_BYTES, Manifest, Stdin,
+    Stdout, Wants,
+};
 pub use problems::{Position, Problem, Problems, nearest, shown};
 pub use quota::{
     PerAgent, PerAgentPatch, PerCall, PerCallPatch, PerPlugin, PerPluginPatch, RateLimit,

@@ -194,6 +194,31 @@ impl<'a> Section<'a> {
         tables
     }
 
+    /// Reads the tables of the list `key`: `[[command]]`. Each is named by its place.
+    pub(super) fn array_of_tables<T>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(&mut Section<'_>) -> T,
+    ) -> Vec<T> {
+        self.known.insert(key);
+        let Some((place, node)) = self.table.0.get(key) else {
+            return Vec::new();
+        };
+        let Value::List(items) = &node.value else {
+            self.wrong(key, &node.place, Wrong::new("expected a list of tables"));
+            return Vec::new();
+        };
+        let mut tables = Vec::with_capacity(items.len());
+        for (at, item) in items.iter().enumerate() {
+            let path = format!("{}.{}", self.name(key), at + 1);
+            let place = if at == 0 { place } else { &item.place };
+            if let Some(table) = table_of(&path, item, self.sink) {
+                tables.push(Section::walk(path, place.clone(), table, self.sink, &mut read));
+            }
+        }
+        tables
+    }
+
     /// Refuses `key`: a later version serves it, and nobody shall rely on it today.
     pub(super) fn unserved(&mut self, key: &'static str) {
         if let Some((place, _)) = self.table.0.get(key) {
@@ -237,6 +262,22 @@ pub(super) fn text(node: &Node) -> Result<&str, Wrong> {
         (Value::Text(text), _) => Ok(text),
         (_, Some(raw)) => Ok(raw),
         (_, None) => Err(Wrong::kind("a string", node)),
+    }
+}
+
+/// A table.
+pub(super) fn table(node: &Node) -> Result<&Table, Wrong> {
+    match &node.value {
+        Value::Table(table) => Ok(table),
+        _ => Err(Wrong::kind("a table", node)),
+    }
+}
+
+/// True or false.
+pub(super) fn boolean(node: &Node) -> Result<bool, Wrong> {
+    match node.value {
+        Value::Boolean(yes) => Ok(yes),
+        _ => Err(Wrong::kind("true or false", node)),
     }
 }
 

@@ -16,21 +16,16 @@ use serde_json::value::RawValue;
 use super::folder::PluginsConfig;
 use crate::catalog::{Annotations, OutputSchema, Plugin};
 use crate::config::{
-    Ceilings, Manifest, OnDenied, PerAgent, PerCall, PerPlugin, Problems, Sidecar, ToolRules,
-    Wants, nearest,
+    Ceilings, MAX_DESCRIPTION_BYTES, MAX_TITLE_BYTES, Manifest, OnDenied, PerAgent, PerCall,
+    PerPlugin, Problems, Sidecar, ToolRules, Wants, nearest,
 };
 use crate::containment::why_unreadable;
 use crate::names::{ByteCount, PluginName, Scope, ToolName};
-use crate::runtime::{DeclaredTool, LoadError, MAX_COMPONENT_BYTES, Prepared, Sandbox, Source};
+use crate::runtime::{
+    Authored, DeclaredTool, LoadError, MAX_COMPONENT_BYTES, Prepared, Sandbox, Source,
+};
 use crate::sanitize::{clean_json, clean_text};
 use crate::validation::Schemas;
-
-/// The longest description of a tool, in bytes. A model carries it in every
-/// conversation.
-const MAX_DESCRIPTION_BYTES: usize = 8 << 10;
-
-/// The longest title of a tool, in bytes.
-const MAX_TITLE_BYTES: usize = 256;
 
 /// Mirrors an argument in an HTTP header (MCP 2026-07-28). A server that does not
 /// compare the two must not offer such a tool.
@@ -39,8 +34,8 @@ const HEADER_KEY: &str = "x-mcp-header";
 /// The plugin's name that is taken: scopes that begin with it are the server's own.
 const RESERVED: &str = "bulkhead";
 
-/// The largest manifest or sidecar, in bytes.
-const MAX_TOML_BYTES: u64 = 256 << 10;
+/// The largest file beside a component, in bytes.
+const MAX_TEXT_BYTES: u64 = 256 << 10;
 
 /// A plugin's files: the component and what stands beside it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +46,8 @@ pub(super) struct Files {
     pub(super) sidecar: PathBuf,
     /// `NAME.plugin.toml`, the author's, for a component that carries none.
     pub(super) manifest: PathBuf,
+    /// `NAME.wit`, the author's, which describes the functions of a plain component.
+    pub(super) wit: PathBuf,
 }
 
 impl Files {
@@ -58,7 +55,8 @@ impl Files {
     pub(super) fn of(component: PathBuf) -> Self {
         let sidecar = component.with_extension("toml");
         let manifest = component.with_extension("plugin.toml");
-        Self { component, sidecar, manifest }
+        let wit = component.with_extension("wit");
+        Self { component, sidecar, manifest, wit }
     }
 
     /// `NAME`.
@@ -108,7 +106,7 @@ pub(super) async fn load(
         tokio::task::spawn_blocking(move || Parts::read(&files, &ceilings))
     };
     let parts = reading.await.map_err(|error| LoadError::new(error.to_string()))??;
-    let prepared = sandbox.prepare(&parts.source, compiling).await?;
+    let prepared = sandbox.prepare(&parts.source, &parts.authored, compiling).await?;
     let per_call = parts.sidecar.per_call.over(config.per_call);
     let declared = sandbox.list_tools(&prepared, &per_call).await?;
     parts.check(prepared, declared, config)
@@ -117,7 +115,7 @@ pub(super) async fn load(
 /// The files, each read, none of it yet compared with the others.
 #[derive(Debug)]
 pub(super) struct Parts {
-    pub(super) manifest: Manifest,
+    pub(super) authored: Authored,
     sidecar: Sidecar,
     source: Source,
 }
@@ -131,13 +129,14 @@ impl Parts {
         if manifest.name.as_str() == RESERVED {
             return Err(LoadError::new(format!("`{RESERVED}` is the server's own name")));
         }
-        let sidecar = match read_toml(&files.sidecar)? {
+        let sidecar = match read_text(&files.sidecar)? {
             Some(text) => {
                 Sidecar::parse(&file_name(&files.sidecar), &text, ceilings).map_err(listed)?
             }
             None => Sidecar::default(),
         };
-        Ok(Self { manifest, sidecar, source })
+        let wit = read_text(&files.wit)?;
+        Ok(Self { authored: Authored { manifest, wit }, sidecar, source })
     }
 
     fn check(
@@ -151,8 +150,8 @@ impl Parts {
         let mut per_plugin = self.sidecar.per_plugin.over(defaults.per_plugin);
         per_plugin.concurrency = per_plugin.concurrency.min(prepared.calls());
         let plugin = Arc::new(Plugin {
-            name: self.manifest.name.clone(),
-            version: self.manifest.version.clone().into(),
+            name: self.authored.manifest.name.clone(),
+            version: self.authored.manifest.version.clone().into(),
             digest: self.source.digest().into(),
             per_plugin,
             per_agent: self.sidecar.per_agent.over(PerAgent::default()),
@@ -168,7 +167,7 @@ impl Parts {
             tools.push(tool);
         }
         tools.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Loaded { plugin, wants: self.manifest.wants, per_call, tools, prepared })
+        Ok(Loaded { plugin, wants: self.authored.manifest.wants, per_call, tools, prepared })
     }
 
     /// More calls at once than its engine has room for would be refused one by one.
@@ -285,7 +284,7 @@ fn has_key(value: &Value, key: &str) -> bool {
 fn read_manifest(files: &Files, embedded: Option<String>) -> Result<Manifest, LoadError> {
     let (source, text) = match embedded {
         Some(text) => (format!("{}, its manifest", file_name(&files.component)), Some(text)),
-        None => (file_name(&files.manifest), read_toml(&files.manifest)?),
+        None => (file_name(&files.manifest), read_text(&files.manifest)?),
     };
     match text {
         Some(text) => Manifest::parse(&source, &text).map_err(listed),
@@ -296,19 +295,13 @@ fn read_manifest(files: &Files, embedded: Option<String>) -> Result<Manifest, Lo
                     "it has no manifest, and its file's name is no plugin name ({rule})"
                 ))
             })?;
-            Ok(Manifest {
-                name,
-                version: "0.0.0".to_owned(),
-                description: None,
-                wants: Wants::default(),
-                suggests: Default::default(),
-            })
+            Ok(Manifest::named(name))
         }
     }
 }
 
-fn read_toml(path: &Path) -> Result<Option<String>, LoadError> {
-    let Some(bytes) = read_bounded(path, MAX_TOML_BYTES)? else { return Ok(None) };
+fn read_text(path: &Path) -> Result<Option<String>, LoadError> {
+    let Some(bytes) = read_bounded(path, MAX_TEXT_BYTES)? else { return Ok(None) };
     let text = String::from_utf8(bytes);
     text.map(Some).map_err(|_| LoadError::new(format!("{} is not UTF-8", file_name(path))))
 }

@@ -317,7 +317,7 @@ fn a_bad_tool_is_refused_in_bounded_time() {
     let folder = Folder::new("bad-tool");
     let parts = folder.read().unwrap();
     let plugin = Plugin {
-        name: parts.manifest.name.clone(),
+        name: parts.authored.manifest.name.clone(),
         version: "1".into(),
         digest: "".into(),
         per_plugin: PerPlugin::default(),

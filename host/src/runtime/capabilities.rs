@@ -2,7 +2,8 @@
 //!
 //! Inert means that every interface that toolchains import on their own is there
 //! and leads nowhere: no arguments, no variables, no input, no preopened folder,
-//! no address to connect to or to bind, no name lookup. Clocks and random numbers
+//! no address to connect to or to bind, no name lookup. A command alone has arguments and
+//! input: those of its call. Clocks and random numbers
 //! are real in a call, and fixed while the host asks for a plugin's tools, so that
 //! two answers can be compared.
 //!
@@ -13,10 +14,13 @@ use std::time::Duration;
 
 use rand::TryRng;
 use wasmtime::component::Linker;
+use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::random::Deterministic;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
 
-use super::state::{CallState, Console};
+use super::command::Program;
+use super::console::Console;
+use super::state::CallState;
 
 /// Random bytes that a guest may ask for at once. Enough for any key; the host makes
 /// them outside the guest's memory, and no fuel is burned meanwhile.
@@ -60,35 +64,34 @@ pub(super) fn link_inert(linker: &mut Linker<CallState>) -> wasmtime::Result<()>
     wasmtime_wasi::p2::add_to_linker_async(linker)
 }
 
-/// The WASI context of a call.
-pub(super) fn inert(console: &Console) -> WasiCtx {
-    builder(console).build()
-}
-
-/// The WASI context in which a plugin is asked for its tools.
-pub(super) fn frozen(console: &Console) -> WasiCtx {
-    let mut builder = builder(console);
-    builder
-        .wall_clock(Frozen)
-        .monotonic_clock(Frozen)
-        .secure_random(Deterministic::new(vec![0x5a]))
-        .insecure_random(Deterministic::new(vec![0x5a]))
-        .insecure_random_seed(0x5a);
-    builder.build()
-}
-
-fn builder(console: &Console) -> WasiCtxBuilder {
+/// The WASI context of a guest. `frozen` while a plugin is asked for its tools; with a
+/// `program`, where it is a command.
+pub(super) fn inert(console: &Console, program: Option<Program>, frozen: bool) -> WasiCtx {
     let mut builder = WasiCtxBuilder::new();
     builder
-        .stdout(console.clone())
-        .stderr(console.clone())
+        .stdout(console.stdout())
+        .stderr(console.stderr())
         .max_random_size(MAX_RANDOM_BYTES)
         .secure_random(Drawn(console.clone()))
         .insecure_random(Drawn(console.clone()))
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
-    builder
+    if let Some(Program { args, stdin, variable }) = program {
+        builder.args(&args).stdin(MemoryInputPipe::new(stdin));
+        if let Some((name, value)) = variable {
+            builder.env(name, value);
+        }
+    }
+    if frozen {
+        builder
+            .wall_clock(Frozen)
+            .monotonic_clock(Frozen)
+            .secure_random(Deterministic::new(vec![0x5a]))
+            .insecure_random(Deterministic::new(vec![0x5a]))
+            .insecure_random_seed(0x5a);
+    }
+    builder.build()
 }
 
 /// The system's random numbers, each byte of which is counted: the host draws them one

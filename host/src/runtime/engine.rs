@@ -132,6 +132,10 @@ impl Stage {
             &mut linker,
             CallState::imported,
         )?;
+        bindings::v0_1::call::add_to_linker::<CallState, super::state::Calls>(
+            &mut linker,
+            CallState::imported,
+        )?;
         Ok(Self { engine, linker, calls })
     }
 }

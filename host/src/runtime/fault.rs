@@ -27,6 +27,8 @@ pub(super) enum Broke {
     HostCalls,
     /// The call logged as many lines as it may.
     LogLines,
+    /// A command wrote more than its result may have.
+    Output,
     /// The call was refused memory as often as it may be.
     Growths,
 }
@@ -37,6 +39,7 @@ impl fmt::Display for Broke {
             Self::Deadline => "the deadline has passed",
             Self::Fuel => "no fuel is left",
             Self::LogLines => "too many log lines",
+            Self::Output => "too much output",
             Self::Growths => "it insists on memory that it was refused",
             Self::HostCalls => "too many host calls",
         })
@@ -84,6 +87,7 @@ impl Fault {
                 Broke::Fuel => Self::Fuel,
                 Broke::HostCalls => Self::HostCalls,
                 Broke::LogLines => Self::LogLines,
+                Broke::Output => Self::Handed,
                 Broke::Growths if refused == Some(Refused::Total) => Self::TotalMemory,
                 Broke::Growths => Self::Memory,
             };

@@ -92,6 +92,10 @@ impl call::Host for &mut CallState {
         Ok(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
     }
 
+    fn max_output_bytes(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.max_output.0)
+    }
+
     fn input_responses(&mut self) -> wasmtime::Result<Option<String>> {
         Ok(None)
     }

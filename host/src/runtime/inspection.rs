@@ -16,6 +16,12 @@ use crate::config::Manifest;
 /// The custom section that holds an author's manifest, `plugin.toml` as it is.
 pub const MANIFEST_SECTION: &str = "bulkhead:manifest";
 
+/// The custom section that holds the doc comments of a component's WIT.
+pub const DOCS_SECTION: &str = "package-docs";
+
+/// The longest of those that is read, in bytes.
+const MAX_DOCS_BYTES: usize = 256 << 10;
+
 /// The export that makes a component a plugin.
 const TOOLS: &str = "bulkhead:plugin/tools";
 
@@ -24,8 +30,10 @@ const TOOLS: &str = "bulkhead:plugin/tools";
 pub enum ComponentKind {
     /// It exports `bulkhead:plugin/tools`.
     Tools,
-    /// It has a `main`: a component with `wasi:cli/run`, or a module with `_start`.
+    /// A component with a `main`: it exports `wasi:cli/run`.
     Command,
+    /// A core module with a `main`, of WASI Preview 1: it exports `_start`.
+    CommandModule,
     /// It exports functions or interfaces of its own.
     Functions,
     /// It exports nothing.
@@ -46,6 +54,9 @@ pub struct Inspection {
     /// Its manifest's text, where it carries one; cut where it is longer than any
     /// manifest may be.
     pub manifest: Option<String>,
+    /// What `wit-component` calls `package-docs`: the doc comments of its WIT, where it
+    /// carries them and they are not too long.
+    pub docs: Option<Vec<u8>>,
     /// Which engine it needs.
     pub engine: EngineKind,
 }
@@ -159,6 +170,7 @@ struct Found {
     imports: Vec<String>,
     exports: Vec<String>,
     manifest: Option<String>,
+    docs: Option<Vec<u8>>,
 }
 
 impl Found {
@@ -190,6 +202,10 @@ impl Found {
                 let data = data.get(..=Manifest::LONGEST.as_usize()).unwrap_or(data);
                 self.manifest = Some(String::from_utf8_lossy(data).into_owned());
             }
+            Payload::CustomSection(section) if section.name() == DOCS_SECTION => {
+                let data = section.data();
+                self.docs = (data.len() <= MAX_DOCS_BYTES).then(|| data.to_vec());
+            }
             _ => {}
         }
         Ok(())
@@ -201,14 +217,16 @@ impl Found {
         let kind = match self.is_component {
             true if exports(TOOLS) => ComponentKind::Tools,
             true if exports("wasi:cli/run") => ComponentKind::Command,
-            true if self.exports.is_empty() => ComponentKind::Nothing,
+            true if self.exports.iter().all(|name| name.starts_with("wasi:")) => {
+                ComponentKind::Nothing
+            }
             true => ComponentKind::Functions,
-            false if exports("_start") => ComponentKind::Command,
+            false if exports("_start") => ComponentKind::CommandModule,
             false => ComponentKind::CoreModule,
         };
         let engine = if self.is_concurrent { EngineKind::Concurrent } else { EngineKind::Plain };
-        let Self { imports, exports, manifest, .. } = self;
-        Inspection { kind, imports, exports, manifest, engine }
+        let Self { imports, exports, manifest, docs, .. } = self;
+        Inspection { kind, imports, exports, manifest, docs, engine }
     }
 }
 

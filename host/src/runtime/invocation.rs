@@ -112,9 +112,7 @@ pub async fn invoke(
     let run = async move {
         let arguments = slot.get().call().arguments();
         let run = bounded(store?, &quota, cancel, async |store| {
-            let instance = prepared.instantiate(store).await?;
-            let tools = instance.bulkhead_plugin_tools();
-            tools.call_call_tool(store, &guest.guest_name, arguments).await
+            prepared.call(store, &guest.guest_name, arguments).await
         });
         Ok::<_, wasmtime::Error>(run.await)
     };
@@ -124,7 +122,7 @@ pub async fn invoke(
         Err(panic) => return nothing_spent(Error::internal(panic)),
     };
     let result = match ended.result {
-        Ok(returned) => Ok(RawOutput::new(tool, returned)),
+        Ok(produced) => Ok(RawOutput::new(tool, produced)),
         Err(fault) => Err(fault.into_error(&quota)),
     };
     Invocation { result, spent: ended.spent }
@@ -164,6 +162,7 @@ pub(super) fn new_store(
     let started = clock.now();
     let state = CallState {
         wasi: None,
+        program: None,
         resources,
         memory: MemoryMeter::new(quota.memory, Arc::clone(&sandbox.memory)),
         call,
@@ -174,6 +173,7 @@ pub(super) fn new_store(
         imports: 0,
         host_calls: 0,
         max_host_calls: quota.host_calls,
+        max_output: quota.max_output,
         log_lines: 0,
         max_log_lines: quota.log_lines,
         last_progress: None,

@@ -12,10 +12,14 @@
 
 mod bindings;
 mod capabilities;
+mod command;
 mod compiler;
+mod console;
+mod contract;
 mod engine;
 mod execution;
 mod fault;
+mod functions;
 mod host_calls;
 mod inspection;
 mod invocation;
@@ -23,14 +27,16 @@ mod memory;
 mod nesting;
 mod output;
 mod prepare;
+mod previous;
 mod state;
 
 pub use compiler::{COMMAND as COMPILE_COMMAND, CannotCompile, Order, compile_here};
 pub use engine::{EngineKind, Room, Sandbox, SandboxError};
+pub use functions::package_docs_of;
 pub use inspection::{
-    ComponentKind, Inspection, MANIFEST_SECTION, Source, embed_manifest, inspect,
+    ComponentKind, DOCS_SECTION, Inspection, MANIFEST_SECTION, Source, embed_manifest, inspect,
 };
 pub use invocation::{Invocation, METER, Spent, invoke};
 pub use output::{Block, Produced, RawOutput};
-pub use prepare::{DeclaredTool, LoadError, MAX_COMPONENT_BYTES, Prepared};
+pub use prepare::{Authored, DeclaredTool, LoadError, MAX_COMPONENT_BYTES, Prepared};
 pub use state::{CallContext, Events, GuestEvent, Level};

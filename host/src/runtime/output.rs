@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::bindings::types;
 use crate::catalog::Tool;
 
 /// Evidence that a tool ran: what it returned, raw. Only `sanitize` turns it into
@@ -20,21 +19,7 @@ pub struct RawOutput {
 }
 
 impl RawOutput {
-    pub(super) fn new(tool: Arc<Tool>, returned: Result<types::Outcome, types::Error>) -> Self {
-        let produced = match returned {
-            Ok(types::Outcome::Done(output)) => Produced::Done {
-                blocks: output.content.into_iter().map(Block::from).collect(),
-                structured: output.structured,
-            },
-            Ok(types::Outcome::InputRequired(_)) => Produced::InputRequired,
-            Err(error) => Produced::Failed {
-                code: error.code,
-                message: error.message,
-                retryable: error.retryable,
-                retry_after_ms: error.retry_after_ms,
-                details: error.details,
-            },
-        };
+    pub(super) fn new(tool: Arc<Tool>, produced: Produced) -> Self {
         Self { tool, produced }
     }
 
@@ -98,36 +83,4 @@ pub enum Block {
     },
     /// Any MCP block, as JSON.
     Other(String),
-}
-
-impl From<types::Content> for Block {
-    fn from(content: types::Content) -> Self {
-        match content {
-            types::Content::Text(text) => Self::Text(text.text),
-            types::Content::Image(media) => {
-                Self::Image { data: media.data, mime_type: media.mime_type }
-            }
-            types::Content::Audio(media) => {
-                Self::Audio { data: media.data, mime_type: media.mime_type }
-            }
-            types::Content::ResourceLink(link) => Self::ResourceLink {
-                uri: link.uri,
-                name: link.name,
-                description: link.description,
-                mime_type: link.mime_type,
-            },
-            types::Content::Resource(resource) => {
-                let types::EmbeddedResource { uri, mime_type, contents, extra: _ } = resource;
-                match contents {
-                    types::ResourceContents::Text(text) => {
-                        Self::ResourceText { uri, mime_type, text }
-                    }
-                    types::ResourceContents::Blob(data) => {
-                        Self::ResourceBlob { uri, mime_type, data }
-                    }
-                }
-            }
-            types::Content::Other(json) => Self::Other(json),
-        }
-    }
 }

@@ -4,16 +4,17 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
-use tokio_util::sync::CancellationToken;
-use wasmtime::component::Component;
+use wasmtime::component::{Component, Instance, InstancePre};
 use wasmtime::{Engine, Store};
 
-use super::bindings::{ToolPlugin, ToolPluginPre, types};
+use super::command::{Commands, adapt};
+use super::contract::Contract;
 use super::engine::{EngineKind, Sandbox};
+use super::functions::{Docs, Functions};
 use super::inspection::{ComponentKind, Source};
-use super::invocation::{bounded, new_store};
+use super::output::Produced;
 use super::state::CallState;
-use crate::config::{PerCall, shown};
+use crate::config::{Manifest, PerCall, nearest, shown};
 use crate::names::ByteCount;
 
 /// The largest file that is loaded, in bytes; a Python component has 18 MB.
@@ -45,6 +46,15 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
+/// What a plugin's author says about it beside its code.
+#[derive(Clone, Debug)]
+pub struct Authored {
+    /// `plugin.toml`.
+    pub manifest: Manifest,
+    /// The text of `NAME.wit`, which describes the functions of a plain component.
+    pub wit: Option<String>,
+}
+
 /// A tool as its plugin declares it: hostile text until it is checked.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the fields are those of the contract's record")]
@@ -62,12 +72,23 @@ pub struct DeclaredTool {
 pub struct Prepared(Arc<Ready>);
 
 struct Ready {
-    linked: ToolPluginPre<CallState>,
+    linked: InstancePre<CallState>,
+    way: Way,
     /// How many of its calls its engine has room for.
     calls: u32,
     /// What an instance takes of memory before any of its code was called; unknown
     /// until the first one was made.
     first_memory: OnceLock<ByteCount>,
+}
+
+/// How a component's tools are called.
+enum Way {
+    /// It exports `bulkhead:plugin/tools`.
+    Contract(Contract),
+    /// Its functions are tools.
+    Functions(Functions, Vec<DeclaredTool>),
+    /// It has a `main`, and its tools are declared.
+    Command(Commands, Vec<DeclaredTool>),
 }
 
 impl fmt::Debug for Prepared {
@@ -94,10 +115,44 @@ impl Prepared {
     pub(super) async fn instantiate(
         &self,
         store: &mut Store<CallState>,
-    ) -> wasmtime::Result<ToolPlugin> {
+    ) -> wasmtime::Result<Instance> {
         let instance = self.0.linked.instantiate_async(&mut *store).await?;
         self.0.first_memory.get_or_init(|| store.data().memory.peak());
         Ok(instance)
+    }
+
+    /// Makes an instance in the store, and calls one of its tools.
+    pub(super) async fn call(
+        &self,
+        store: &mut Store<CallState>,
+        tool: &str,
+        arguments: &str,
+    ) -> wasmtime::Result<Produced> {
+        match &self.0.way {
+            Way::Contract(contract) => {
+                let instance = self.instantiate(store).await?;
+                contract.call(store, &instance, tool, arguments).await
+            }
+            Way::Functions(functions, _) => {
+                let instance = self.instantiate(store).await?;
+                functions.call(store, &instance, tool, arguments).await
+            }
+            Way::Command(commands, _) => commands.call(self, store, tool, arguments).await,
+        }
+    }
+
+    pub(super) fn contract(&self) -> Option<&Contract> {
+        match &self.0.way {
+            Way::Contract(contract) => Some(contract),
+            Way::Functions(..) | Way::Command(..) => None,
+        }
+    }
+
+    pub(super) fn commands(&self) -> Option<&Commands> {
+        match &self.0.way {
+            Way::Command(commands, _) => Some(commands),
+            Way::Contract(_) | Way::Functions(..) => None,
+        }
     }
 }
 
@@ -109,90 +164,120 @@ impl Sandbox {
     /// Dropping this future ends the compiler.
     ///
     /// # Errors
-    /// When it is no component, exports no tools, imports what is not linked, or does
-    /// not compile within the limits.
+    /// When it is nothing that has tools, imports what is not linked, or does not compile
+    /// within the limits.
     pub async fn prepare(
         self: &Arc<Self>,
         source: &Source,
+        authored: &Authored,
         compiling: &(dyn Fn() + Send + Sync),
     ) -> Result<Prepared, LoadError> {
         // Cheap refusals first: a typo must not wait for the compiler.
+        let kind = source.inspection().kind;
+        let Authored { manifest, wit } = authored;
+        if kind != ComponentKind::Functions && !manifest.tools.is_empty() {
+            return Err(LoadError::new(
+                "its manifest has `[tools]`, which describe the functions of a plain component; \
+                 it is none",
+            ));
+        }
+        if kind != ComponentKind::Functions && wit.is_some() {
+            return Err(LoadError::new(
+                "a WIT file stands beside it, which describes a plain component; it is none",
+            ));
+        }
+        let is_command = matches!(kind, ComponentKind::Command | ComponentKind::CommandModule);
+        if is_command && manifest.commands.is_empty() {
+            return Err(LoadError::new(
+                "it is a WASI command, and its manifest has no `[[command]]` that says what tool \
+                 it is",
+            ));
+        }
+        if !is_command && !manifest.commands.is_empty() {
+            return Err(LoadError::new(
+                "its manifest has `[[command]]`, and it is no WASI command: it has no `main`",
+            ));
+        }
+        self.prepare_undescribed(source, authored, compiling).await
+    }
+
+    /// The same, of a command that need not have any tools yet.
+    pub(super) async fn prepare_undescribed(
+        self: &Arc<Self>,
+        source: &Source,
+        authored: &Authored,
+        compiling: &(dyn Fn() + Send + Sync),
+    ) -> Result<Prepared, LoadError> {
         servable(source)?;
+        let source = match source.inspection().kind {
+            ComponentKind::CommandModule => {
+                let module = source.clone();
+                let adapting = tokio::task::spawn_blocking(move || adapt(&module));
+                adapting.await.map_err(|error| LoadError::new(error.to_string()))??
+            }
+            _ => source.clone(),
+        };
+        only_linked(&source)?;
         let kind = source.inspection().engine;
         let engine = compatibility(&self.stage(kind).engine);
-        self.compiler.compile(source, kind, engine, compiling).await?;
-        let (sandbox, bytes) = (Arc::clone(self), source.bytes().clone());
-        let linking = tokio::task::spawn_blocking(move || sandbox.link(&bytes, kind));
+        self.compiler.compile(&source, kind, engine, compiling).await?;
+        let (sandbox, authored) = (Arc::clone(self), authored.clone());
+        let linking = tokio::task::spawn_blocking(move || sandbox.link(&source, kind, &authored));
         linking.await.map_err(|error| LoadError::new(error.to_string()))?
     }
 
     /// Takes the code of a component from the cache, which the compiler has filled.
-    fn link(&self, bytes: &[u8], kind: EngineKind) -> Result<Prepared, LoadError> {
+    fn link(
+        &self,
+        source: &Source,
+        kind: EngineKind,
+        authored: &Authored,
+    ) -> Result<Prepared, LoadError> {
         let stage = self.stage(kind);
-        let component = Component::from_binary(&stage.engine, bytes)
+        let component = Component::from_binary(&stage.engine, source.bytes())
             .map_err(|error| LoadError::new(format!("it does not compile: {error:#}")))?;
-        let linked = stage.linker.instantiate_pre(&component).and_then(ToolPluginPre::new);
-        let linked = linked.map_err(|error| {
+        let linked = stage.linker.instantiate_pre(&component).map_err(|error| {
             LoadError::new(format!("it does not fit this version's contract: {error:#}"))
         })?;
+        let way = match source.inspection().kind {
+            ComponentKind::Command => {
+                let manifest = &authored.manifest;
+                Way::Command(Commands::of(&component, manifest)?, Commands::declared(manifest))
+            }
+            ComponentKind::Functions => {
+                let docs = docs(source, authored);
+                let (functions, mut declared, undescribed) =
+                    Functions::of(&stage.engine, &component, &docs)?;
+                describe(&mut declared, &undescribed, &authored.manifest)?;
+                Way::Functions(functions, declared)
+            }
+            _ => Way::Contract(Contract::of(&component)?),
+        };
         let first_memory = OnceLock::new();
-        Ok(Prepared(Arc::new(Ready { linked, calls: stage.calls, first_memory })))
+        Ok(Prepared(Arc::new(Ready { linked, way, calls: stage.calls, first_memory })))
     }
 
-    /// Asks a plugin for its tools, twice, each time in a fresh instance that was
-    /// granted nothing, with a frozen clock and a fixed random seed.
+    /// The tools of a plugin: declared, or asked for.
     ///
     /// # Errors
-    /// When asking fails or costs more than `quota`, or when the answers differ.
+    /// When asking fails or costs more than `quota`, when the answers differ, or when
+    /// there are none or too many.
     pub async fn list_tools(
         &self,
         prepared: &Prepared,
         quota: &PerCall,
     ) -> Result<Vec<DeclaredTool>, LoadError> {
-        let first = self.ask_for_tools(prepared, quota).await?;
-        let second = self.ask_for_tools(prepared, quota).await?;
-        // Compared as text, so that no field can differ unseen.
-        if format!("{first:?}") != format!("{second:?}") {
-            return Err(LoadError::new("it lists different tools each time it is asked"));
-        }
-        if first.is_empty() {
-            return Err(LoadError::new("it lists no tools"));
-        }
-        if first.len() > MAX_TOOLS {
-            return Err(LoadError::new(format!(
-                "it lists {} tools; at most {MAX_TOOLS} are served",
-                first.len()
-            )));
-        }
-        Ok(first.into_iter().map(DeclaredTool::from).collect())
-    }
-
-    async fn ask_for_tools(
-        &self,
-        prepared: &Prepared,
-        quota: &PerCall,
-    ) -> Result<Vec<types::Tool>, LoadError> {
-        let store = new_store(self, prepared, quota, None)
-            .map_err(|error| LoadError::new(format!("{error:#}")))?;
-        let quota = *quota;
-        let prepared = prepared.clone();
-        let asked = async move {
-            bounded(store, &quota, CancellationToken::new(), async |store| {
-                let instance = prepared.instantiate(store).await?;
-                instance.bulkhead_plugin_tools().call_list_tools(store).await
-            })
-            .await
+        let tools = match &prepared.0.way {
+            Way::Contract(_) => self.ask_twice(prepared, quota).await?,
+            Way::Functions(_, declared) | Way::Command(_, declared) => declared.clone(),
         };
-        let ended = self.burners.run(None, asked).await.map_err(LoadError::new)?;
-        ended.result.map_err(|fault| {
-            let error = fault.into_error(&quota);
-            let mut why = format!("asked for its tools, it failed with {}", error.code());
-            for more in error.cause().into_iter().chain(ended.printed.as_deref()) {
-                why.push_str(": ");
-                why.push_str(more.trim());
-            }
-            LoadError::new(why)
-        })
+        match tools.len() {
+            0 => Err(LoadError::new("it lists no tools")),
+            1..=MAX_TOOLS => Ok(tools),
+            many => Err(LoadError::new(format!(
+                "it lists {many} tools; at most {MAX_TOOLS} are served"
+            ))),
+        }
     }
 }
 
@@ -203,34 +288,83 @@ fn compatibility(engine: &Engine) -> u64 {
     hasher.finish()
 }
 
-/// Whether a component is of the kind that is served, and imports only what is linked.
+/// What is known of a plain component's doc comments: a file beside it goes first.
+fn docs(source: &Source, authored: &Authored) -> Docs {
+    let name = &authored.manifest.name;
+    let known = |what: &str, read: Option<Result<Docs, String>>| match read {
+        None => Docs::default(),
+        Some(Ok(docs)) => docs,
+        Some(Err(why)) => {
+            let why = shown(&why);
+            tracing::warn!("{name}: {what} says nothing about its functions: {why}");
+            Docs::default()
+        }
+    };
+    let beside = known("the WIT beside it", authored.wit.as_deref().map(Docs::from_wit));
+    let section = source.inspection().docs.as_deref().map(Docs::from_section);
+    beside.merge(known("its `package-docs`", section))
+}
+
+/// Lays over the tools of a plain component what the manifest says about them.
+fn describe(
+    tools: &mut [DeclaredTool],
+    undescribed: &[String],
+    manifest: &Manifest,
+) -> Result<(), LoadError> {
+    for (name, about) in &manifest.tools {
+        let Some(tool) = tools.iter_mut().find(|tool| tool.name == name.as_str()) else {
+            let known = tools.iter().map(|tool| tool.name.as_str());
+            let hint = nearest(name.as_str(), known)
+                .map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+            return Err(LoadError::new(format!(
+                "its manifest describes `{name}`, a function that it does not export{hint}"
+            )));
+        };
+        tool.title.clone_from(&about.title);
+        if let Some(description) = &about.description {
+            tool.description.clone_from(description);
+        }
+        tool.annotations = Some(about.hints.into());
+    }
+    let described = |name: &str| {
+        manifest
+            .tools
+            .iter()
+            .any(|(known, about)| known.as_str() == name && about.description.is_some())
+    };
+    let undescribed: Vec<_> =
+        undescribed.iter().filter(|name| !described(name)).map(|name| shown(name)).collect();
+    if !undescribed.is_empty() {
+        tracing::warn!(
+            "{}: nothing says what these tools are for, so models see their names alone: {}. \
+             Describe them in its WIT, or as `[tools.X] description` in its manifest.",
+            manifest.name,
+            undescribed.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// Whether a file is of a kind that is served.
 fn servable(source: &Source) -> Result<(), LoadError> {
     if source.bytes().len() > MAX_COMPONENT_BYTES {
         return Err(LoadError::new(format!("it is larger than {} MiB", MAX_COMPONENT_BYTES >> 20)));
     }
-    let inspection = source.inspection();
-    match inspection.kind {
-        ComponentKind::Tools => {}
-        ComponentKind::Command => {
-            return Err(LoadError::new(
-                "it is a WASI command; this version serves components that export `bulkhead:plugin/tools`",
-            ));
-        }
-        ComponentKind::Functions => {
-            return Err(LoadError::new(
-                "it exports plain functions; this version serves components that export `bulkhead:plugin/tools`",
-            ));
-        }
-        ComponentKind::Nothing => {
-            return Err(LoadError::new("it exports nothing that could be a tool"));
-        }
+    match source.inspection().kind {
+        ComponentKind::Tools
+        | ComponentKind::Functions
+        | ComponentKind::Command
+        | ComponentKind::CommandModule => Ok(()),
+        ComponentKind::Nothing => Err(LoadError::new("it exports nothing that could be a tool")),
         ComponentKind::CoreModule => {
-            return Err(LoadError::new(
-                "it is a core module, not a component, and has no `_start`",
-            ));
+            Err(LoadError::new("it is a core module, not a component, and has no `_start`"))
         }
     }
-    let missing = inspection.ungranted();
+}
+
+/// Whether a component imports only what is linked.
+fn only_linked(source: &Source) -> Result<(), LoadError> {
+    let missing = source.inspection().ungranted();
     if !missing.is_empty() {
         let named: Vec<String> = missing.iter().take(MAX_NAMED).map(|name| shown(name)).collect();
         let more = match missing.len().saturating_sub(MAX_NAMED) {
@@ -241,25 +375,6 @@ fn servable(source: &Source) -> Result<(), LoadError> {
         return Err(LoadError::new(format!("it imports what it was not granted: {named}{more}")));
     }
     Ok(())
-}
-
-impl From<types::Tool> for DeclaredTool {
-    fn from(tool: types::Tool) -> Self {
-        let annotations = tool.annotations.map(|declared| crate::catalog::Annotations {
-            read_only_hint: declared.read_only,
-            destructive_hint: declared.destructive,
-            idempotent_hint: declared.idempotent,
-            open_world_hint: declared.open_world,
-        });
-        Self {
-            name: tool.name,
-            title: tool.title,
-            description: tool.description,
-            input_schema: tool.input_schema,
-            output_schema: tool.output_schema,
-            annotations,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -290,15 +405,15 @@ mod tests {
 
     #[test]
     fn a_refusal_is_one_short_line_whatever_is_imported() {
-        assert_eq!(servable(&importing([])), Ok(()));
+        assert_eq!(only_linked(&importing([])), Ok(()));
         let forged = importing(["a\nINFO evil is served\u{1b}[2J".to_owned()]);
         let why = "it imports what it was not granted: a\\nINFO evil is served\\u{1b}[2J";
-        assert_eq!(servable(&forged).unwrap_err().to_string(), why);
+        assert_eq!(only_linked(&forged).unwrap_err().to_string(), why);
 
         let many = importing((0..17).map(|at| format!("{at}{}", "x".repeat(90_000))));
-        let why = servable(&many).unwrap_err().to_string();
+        let why = only_linked(&many).unwrap_err().to_string();
         assert!(why.len() < 2_000 && why.ends_with("… and 1 more"), "{why}");
         let sixteen = importing((0..16).map(|at| format!("i{at}")));
-        assert!(servable(&sixteen).unwrap_err().to_string().ends_with(", i14, i15"));
+        assert!(only_linked(&sixteen).unwrap_err().to_string().ends_with(", i14, i15"));
     }
 }

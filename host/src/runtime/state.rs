@@ -1,29 +1,20 @@
 //! What belongs to one call: the data of its store.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use tokio::io::AsyncWrite;
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::{HasData, ResourceTable};
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::capabilities;
+use super::command::Program;
+use super::console::Console;
 use super::memory::MemoryMeter;
 use crate::auth::Principal;
 use crate::clock::Clock;
-use crate::names::{Fuel, RequestId};
-
-/// What a guest may print before the rest is dropped, in bytes. Enough for a panic
-/// message and some lines around it.
-const MAX_CONSOLE_BYTES: usize = 16 << 10;
+use crate::names::{ByteCount, Fuel, RequestId};
 
 /// How much a line of a guest's log matters (RFC 5424).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +90,8 @@ pub(super) struct CallState {
     /// Made when a guest asks for anything of WASI: most calls never do, and making it
     /// costs as much as a small one.
     pub(super) wasi: Option<Box<Wasi>>,
+    /// What a command is run with; `None` for every other component.
+    pub(super) program: Option<Program>,
     pub(super) resources: ResourceTable,
     pub(super) memory: MemoryMeter,
     /// `None` while the host asks for the plugin's tools.
@@ -112,6 +105,7 @@ pub(super) struct CallState {
     pub(super) imports: u64,
     pub(super) host_calls: u32,
     pub(super) max_host_calls: u32,
+    pub(super) max_output: ByteCount,
     pub(super) log_lines: u32,
     pub(super) max_log_lines: u32,
     pub(super) last_progress: Option<f64>,
@@ -136,6 +130,14 @@ impl CallState {
         self.wasi.as_ref().and_then(|wasi| wasi.console.text())
     }
 
+    /// What a command wrote to standard output and standard error.
+    pub(super) fn console(&self) -> (Vec<u8>, String) {
+        let console = self.wasi.as_ref().map(|wasi| &wasi.console);
+        console
+            .map(|console| (console.output(), console.text().unwrap_or_default()))
+            .unwrap_or_default()
+    }
+
     /// What the calls of imports have cost so far.
     pub(super) fn imports_cost(&self) -> Fuel {
         let drawn = self.wasi.as_ref().map_or(0, |wasi| wasi.console.drawn());
@@ -151,13 +153,12 @@ pub(super) struct Wasi {
 }
 
 impl Wasi {
-    fn new(frozen: bool) -> Self {
-        let console = Console::default();
-        let ctx = match frozen {
-            true => capabilities::frozen(&console),
-            false => capabilities::inert(&console),
+    fn new(frozen: bool, program: Option<Program>, max_output: ByteCount) -> Self {
+        let console = match program {
+            Some(_) => Console::apart(max_output),
+            None => Console::default(),
         };
-        Self { ctx, console }
+        Self { ctx: capabilities::inert(&console, program, frozen), console }
     }
 }
 
@@ -173,83 +174,9 @@ impl WasiView for CallState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.imported();
         let frozen = self.call.is_none();
-        let wasi = self.wasi.get_or_insert_with(|| Box::new(Wasi::new(frozen)));
+        let wasi = self.wasi.get_or_insert_with(|| {
+            Box::new(Wasi::new(frozen, self.program.take(), self.max_output))
+        });
         WasiCtxView { ctx: &mut wasi.ctx, table: &mut self.resources }
-    }
-}
-
-/// What a guest makes its host do where the call's state is out of reach: printing, kept
-/// up to a bound for the operator's log, and drawing random bytes.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Console(Arc<Outside>);
-
-#[derive(Debug, Default)]
-struct Outside {
-    printed: Mutex<Vec<u8>>,
-    drawn: AtomicU64,
-}
-
-impl Console {
-    /// All that was printed, with what is not UTF-8 replaced.
-    fn text(&self) -> Option<String> {
-        let printed = self.0.printed.lock().unwrap_or_else(PoisonError::into_inner);
-        (!printed.is_empty()).then(|| String::from_utf8_lossy(&printed).into_owned())
-    }
-
-    /// How many random bytes were drawn.
-    fn drawn(&self) -> u64 {
-        self.0.drawn.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn count_drawn(&self, bytes: u64) {
-        self.0.drawn.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    fn append(&self, bytes: &[u8]) {
-        let mut printed = self.0.printed.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = MAX_CONSOLE_BYTES.saturating_sub(printed.len());
-        printed.extend(bytes.iter().take(room));
-    }
-}
-
-impl IsTerminal for Console {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdoutStream for Console {
-    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        // Asked for by other versions of WASI only, none of which is linked.
-        Box::new(tokio::io::empty())
-    }
-
-    fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(self.clone())
-    }
-}
-
-impl OutputStream for Console {
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.append(&bytes);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        Ok(())
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(MAX_CONSOLE_BYTES)
-    }
-}
-
-impl Pollable for Console {
-    fn ready<'a, 'b>(&'a mut self) -> Pin<Box<dyn Future<Output = ()> + Send + 'b>>
-    where
-        'a: 'b,
-        Self: 'b,
-    {
-        Box::pin(std::future::ready(()))
     }
 }

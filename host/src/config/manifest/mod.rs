@@ -4,11 +4,24 @@
 //! grants anything: wants are shown to the operator, suggestions are shown beside
 //! the quotas that hold.
 
+mod command;
+
+use std::collections::BTreeMap;
+
+pub use command::{Argument, Command, Hints, Stdin, Stdout};
+
 use super::document::{self, Node};
 use super::problems::{Problems, Sink};
 use super::quota::PerCallPatch;
 use super::walk::{self, Section, Wrong, parsed, text};
-use crate::names::{ByteCount, PluginName};
+use crate::names::{ByteCount, PluginName, ToolName};
+
+/// The longest description of a tool, in bytes. A model carries it in every
+/// conversation.
+pub const MAX_DESCRIPTION_BYTES: usize = 8 << 10;
+
+/// The longest title of a tool, in bytes.
+pub const MAX_TITLE_BYTES: usize = 256;
 
 /// A plugin's manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +36,21 @@ pub struct Manifest {
     pub wants: Wants,
     /// The quotas that its author measured.
     pub suggests: PerCallPatch,
+    /// The tools of a WASI command.
+    pub commands: Vec<Command>,
+    /// What is said about the functions of a plain component, by their names.
+    pub tools: BTreeMap<ToolName, About>,
+}
+
+/// `[tools.X]`: what the author says about a function, which its types do not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// A name for people: at most 256 bytes.
+    pub title: Option<String>,
+    /// What a model reads: at most 8,192 bytes.
+    pub description: Option<String>,
+    /// Hints about its effects.
+    pub hints: Hints,
 }
 
 /// `[wants]`: at most 64 entries of each kind, each of at most 256 bytes and
@@ -40,9 +68,22 @@ pub struct Wants {
 }
 
 impl Manifest {
-    /// The largest manifest. It is a stranger's: large enough for what it may hold,
-    /// and small enough that reading it costs nothing.
-    pub const LONGEST: ByteCount = ByteCount(64 << 10);
+    /// The largest manifest. It is a stranger's: large enough for the schemas of many
+    /// tools, and small enough that reading it costs little.
+    pub const LONGEST: ByteCount = ByteCount(256 << 10);
+
+    /// The manifest of a plugin that has none.
+    pub fn named(name: PluginName) -> Self {
+        Self {
+            name,
+            version: "0.0.0".to_owned(),
+            description: None,
+            wants: Wants::default(),
+            suggests: PerCallPatch::default(),
+            commands: Vec::new(),
+            tools: BTreeMap::new(),
+        }
+    }
 
     /// Reads the text of a manifest; `file` only serves to say where a problem is.
     ///
@@ -59,14 +100,32 @@ impl Manifest {
 
     /// `None` where something required is missing or wrong, which was reported.
     fn read(root: &mut Section<'_>) -> Option<Self> {
-        root.unserved("command");
-        root.unserved("tools");
         let name = root.required("name", parsed);
         let version = root.required("version", version);
         let description = root.get("description", |node| line(node, 1_024));
         let wants = root.table("wants", Wants::read);
         let suggests = root.table("suggests", PerCallPatch::read_freely);
-        Some(Self { name: name?, version: version?, description, wants, suggests })
+        let commands = command::read_all(root);
+        let tools = root.tables("tools", About::read);
+        Some(Self {
+            name: name?,
+            version: version?,
+            description,
+            wants,
+            suggests,
+            commands: commands?,
+            tools,
+        })
+    }
+}
+
+impl About {
+    fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            title: section.get("title", |node| line(node, MAX_TITLE_BYTES)),
+            description: section.get("description", |node| prose(node, MAX_DESCRIPTION_BYTES)),
+            hints: section.table("annotations", Hints::read),
+        }
     }
 }
 
@@ -109,6 +168,15 @@ fn version(node: &Node) -> Result<String, Wrong> {
         return Err(Wrong::new("a version has 1 to 64 printable ASCII characters, as `1.2.0`"));
     }
     Ok(version)
+}
+
+/// A text of at most `longest` bytes, of any number of lines.
+fn prose(node: &Node, longest: usize) -> Result<String, Wrong> {
+    let prose = text(node)?;
+    if prose.len() > longest {
+        return Err(Wrong::new(format!("at most {longest} bytes")));
+    }
+    Ok(prose.to_owned())
 }
 
 /// A text of at most `longest` bytes without control characters.
@@ -175,7 +243,10 @@ mod tests {
                 "m:3:15: `description`: control characters are not allowed",
             ),
             ("[grant]", "m:3:2: unknown key `grant`"),
-            ("[[command]]", "m:3:3: `command` is not served by this version"),
+            (
+                "[tools.a]\ndescription = 1",
+                "m:4:15: `tools.a.description`: expected a string, found a whole number",
+            ),
             ("[wants]\nhttp = [1]", "m:4:9: `wants.http`: expected a string, found a whole number"),
             (&many, "m:3:13: `wants.env`: at most 64 entries"),
         ];
@@ -187,8 +258,8 @@ mod tests {
 
     #[test]
     fn a_text_that_is_too_large_is_not_looked_at() {
-        let text = format!("x = 1\n#{}", "x".repeat(64 << 10));
+        let text = format!("x = 1\n#{}", "x".repeat(256 << 10));
         let listed = Manifest::parse("m", &text).unwrap_err().to_string();
-        assert_eq!(listed, "m:1:1: is larger than 64KiB");
+        assert_eq!(listed, "m:1:1: is larger than 256KiB");
     }
 }

@@ -1,0 +1,178 @@
+//! The third way in: a WASI command, one run of its `main` for each call.
+//!
+//! Standard input and the command line are made of the call's arguments as the author's
+//! manifest says; standard output is the result, and the exit code says whether it is
+//! one. A command sees nothing else: no variables, no files, no sockets.
+
+mod adapt;
+mod arguments;
+mod ending;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+use wasmtime::Store;
+use wasmtime::component::{Component, ComponentExportIndex};
+use wasmtime_wasi::I32Exit;
+
+pub(super) use adapt::adapt;
+
+use super::engine::Sandbox;
+use super::inspection::Source;
+use super::invocation::{bounded, new_store};
+use super::output::Produced;
+use super::prepare::{Authored, DeclaredTool, LoadError, Prepared};
+use super::state::CallState;
+use crate::config::{Command, Manifest, PerCall, Stdout};
+
+/// Asks a command to describe itself, when it is built.
+const DESCRIBE: (&str, &str) = ("BULKHEAD_DESCRIBE", "1");
+
+/// What a run of a command sees: the arguments of `main`, and standard input.
+#[derive(Clone, Debug)]
+pub(super) struct Program {
+    /// The program's name first.
+    pub(super) args: Vec<String>,
+    pub(super) stdin: Bytes,
+    /// The one variable of a command that is asked to describe itself.
+    pub(super) variable: Option<(&'static str, &'static str)>,
+}
+
+/// A command and its tools.
+pub(super) struct Commands {
+    name: String,
+    run: ComponentExportIndex,
+    tools: BTreeMap<String, Command>,
+}
+
+impl Commands {
+    /// The tools that the manifest says a component has.
+    pub(super) fn of(component: &Component, manifest: &Manifest) -> Result<Self, LoadError> {
+        let run = component
+            .component_type()
+            .exports(component.engine())
+            .find(|(name, _)| name.starts_with("wasi:cli/run@0.2."))
+            .and_then(|(name, _)| component.get_export_index(None, name))
+            .and_then(|interface| component.get_export_index(Some(&interface), "run"))
+            .ok_or_else(|| LoadError::new("it has no `wasi:cli/run` of WASI 0.2"))?;
+        let by_name = |command: &Command| (command.name.to_string(), command.clone());
+        let tools = manifest.commands.iter().map(by_name).collect();
+        Ok(Self { name: manifest.name.to_string(), run, tools })
+    }
+
+    /// The tools as the manifest declares them.
+    pub(super) fn declared(manifest: &Manifest) -> Vec<DeclaredTool> {
+        let declared = |command: &Command| DeclaredTool {
+            name: command.name.to_string(),
+            title: command.title.clone(),
+            description: command.description.clone(),
+            input_schema: command.input_schema.clone(),
+            output_schema: command.output_schema.clone(),
+            annotations: Some(command.hints.into()),
+        };
+        manifest.commands.iter().map(declared).collect()
+    }
+
+    pub(super) async fn call(
+        &self,
+        prepared: &Prepared,
+        store: &mut Store<CallState>,
+        tool: &str,
+        arguments: &str,
+    ) -> wasmtime::Result<Produced> {
+        let command = self.tools.get(tool);
+        let command = command.ok_or_else(|| wasmtime::format_err!("a tool without its command"))?;
+        let run = match arguments::lay_out(command, arguments) {
+            Ok(run) => run,
+            Err(zero) => return Ok(zero_byte(&zero.name)),
+        };
+        let mut args = vec![self.name.clone()];
+        args.extend(run.args);
+        let program = Program { args, stdin: run.stdin, variable: None };
+        let ended = self.run(prepared, store, program).await?;
+        Ok(ending::produced(ended.status, ended.stdout, command.stdout, &ended.stderr))
+    }
+
+    async fn run(
+        &self,
+        prepared: &Prepared,
+        store: &mut Store<CallState>,
+        program: Program,
+    ) -> wasmtime::Result<Ended> {
+        store.data_mut().program = Some(program);
+        let instance = prepared.instantiate(store).await?;
+        let main = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, self.run)?;
+        let status = match main.call_async(&mut *store, ()).await {
+            Ok((Ok(()),)) => 0,
+            Ok((Err(()),)) => 1,
+            Err(error) => match error.downcast_ref::<I32Exit>() {
+                Some(exit) => exit.0,
+                None => return Err(error),
+            },
+        };
+        let (stdout, stderr) = store.data().console();
+        Ok(Ended { status, stdout, stderr })
+    }
+}
+
+/// How a run ended that was not ended by the host.
+struct Ended {
+    status: i32,
+    stdout: Vec<u8>,
+    stderr: String,
+}
+
+fn zero_byte(name: &str) -> Produced {
+    Produced::Failed {
+        code: "ZERO_BYTE".to_owned(),
+        message: format!(
+            "The argument `{name}` holds a zero byte, which a command line cannot. Leave it out."
+        ),
+        retryable: false,
+        retry_after_ms: None,
+        details: None,
+    }
+}
+
+impl Sandbox {
+    /// Runs a command as it is built, in a sandbox that was granted nothing, so that it
+    /// describes its tools; returns what it prints.
+    ///
+    /// # Errors
+    /// When it is no command, or does not end with exit code 0 within the default quotas.
+    pub async fn describe(
+        self: &std::sync::Arc<Self>,
+        source: &Source,
+        authored: &Authored,
+        compiling: &(dyn Fn() + Send + Sync),
+    ) -> Result<String, LoadError> {
+        let prepared = self.prepare_undescribed(source, authored, compiling).await?;
+        let quota = PerCall::default();
+        let store = new_store(self, &prepared, &quota, None)
+            .map_err(|error| LoadError::new(format!("{error:#}")))?;
+        let asked = async move {
+            bounded(store, &quota, CancellationToken::new(), async |store| {
+                let Some(commands) = prepared.commands() else {
+                    return Err(wasmtime::format_err!("it is no command"));
+                };
+                let args = vec![commands.name.clone()];
+                let program = Program { args, stdin: Bytes::new(), variable: Some(DESCRIBE) };
+                commands.run(&prepared, store, program).await
+            })
+            .await
+        };
+        let (name, value) = DESCRIBE;
+        let refuse = |why: &str| LoadError::new(format!("run with {name}={value}, {why}"));
+        let ended = self.burners.run(None, asked).await.map_err(LoadError::new)?;
+        let ended = ended.result.map_err(|fault| {
+            let error = fault.into_error(&quota);
+            refuse(&format!("it failed with {}", error.code()))
+        })?;
+        match ending::produced(ended.status, ended.stdout, Stdout::Json, &ended.stderr) {
+            Produced::Done { structured: Some(text), .. } => Ok(text),
+            Produced::Failed { message, .. } => Err(refuse(&format!("it failed: {message}"))),
+            Produced::Done { .. } | Produced::InputRequired => Err(refuse("it printed nothing")),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! What authors wrote about their functions and types, which a component's own format has
+//! no place for: it comes in a custom section, `package-docs`, or as WIT beside it.
+//!
+//! Both are hostile: their size is bounded, and their text is cleaned before a schema
+//! takes it over.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Deserialize;
+use wasmtime::component::types::Type;
+
+use super::derive::MAX_PARTS;
+use super::wit;
+use crate::sanitize::clean_text;
+
+/// The most documentation that is read of one plugin, in bytes.
+pub(super) const MAX_BYTES: usize = 256 << 10;
+
+/// The most names of fields and cases that are compared to find which type is which.
+const MAX_COMPARED: usize = 50_000;
+
+/// Descriptions of functions and types, by where they are.
+#[derive(Clone, Debug, Default)]
+pub(in crate::runtime) struct Docs {
+    /// What stands in the worlds themselves.
+    world: Scope,
+    /// By the interface's own name: `words` of `example:text/words@0.1.0`.
+    interfaces: BTreeMap<String, Scope>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Scope {
+    functions: BTreeMap<String, String>,
+    types: BTreeMap<String, TypeDocs>,
+}
+
+/// What was written about a type, and about its fields or cases.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TypeDocs {
+    pub(super) doc: Option<String>,
+    items: BTreeMap<String, String>,
+}
+
+impl TypeDocs {
+    /// What was written about a field or a case.
+    pub(super) fn item(&self, name: &str) -> Option<String> {
+        self.items.get(name).cloned()
+    }
+}
+
+impl Docs {
+    /// Reads the bytes of a `package-docs` section.
+    ///
+    /// # Errors
+    /// When they are too many, or not such a section's.
+    pub(in crate::runtime) fn from_section(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.len() > MAX_BYTES {
+            return Err(format!("its documentation is larger than {} KiB", MAX_BYTES >> 10));
+        }
+        let (Some(0 | 1), Some(json)) = (bytes.first(), bytes.get(1..)) else {
+            return Err("its documentation has a format that is not known".to_owned());
+        };
+        let written: Package = serde_json::from_slice(json)
+            .map_err(|error| format!("its documentation cannot be read: {error}"))?;
+        Ok(written.into())
+    }
+
+    /// Reads a WIT text.
+    ///
+    /// # Errors
+    /// When it is too long, or is not a WIT package with all that it refers to.
+    pub(in crate::runtime) fn from_wit(text: &str) -> Result<Self, String> {
+        Self::from_section(&wit::docs_of_text(text)?)
+    }
+
+    /// Takes over from `other` what it does not say itself.
+    pub(in crate::runtime) fn merge(mut self, other: Self) -> Self {
+        self.world.merge(other.world);
+        for (name, scope) in other.interfaces {
+            self.interfaces.entry(name).or_default().merge(scope);
+        }
+        self
+    }
+
+    /// What was written about a function of an interface, or of the world.
+    pub(super) fn of_function(&self, interface: Option<&str>, name: &str) -> Option<&str> {
+        self.scope(interface)?.functions.get(name).map(String::as_str)
+    }
+
+    fn scope(&self, interface: Option<&str>) -> Option<&Scope> {
+        match interface {
+            Some(interface) => self.interfaces.get(own_name(interface)),
+            None => Some(&self.world),
+        }
+    }
+
+    /// What was written about a type. One that an interface uses from another is
+    /// described there.
+    fn of_type(&self, interface: Option<&str>, name: &str) -> Option<&TypeDocs> {
+        let own = self.scope(interface).and_then(|scope| scope.types.get(name));
+        own.or_else(|| self.interfaces.values().find_map(|scope| scope.types.get(name)))
+    }
+}
+
+impl Scope {
+    fn merge(&mut self, other: Self) {
+        for (name, doc) in other.functions {
+            self.functions.entry(name).or_insert(doc);
+        }
+        for (name, docs) in other.types {
+            self.types.entry(name).or_insert(docs);
+        }
+    }
+}
+
+/// `words` of `example:text/words@0.1.0`.
+fn own_name(interface: &str) -> &str {
+    let name = interface.split_once('@').map_or(interface, |(name, _)| name);
+    name.rsplit_once('/').map_or(name, |(_, name)| name)
+}
+
+/// The described types that a function can use, found by the names of their fields or
+/// cases: a type's own name is not part of it.
+#[derive(Debug, Default)]
+pub(super) struct Types(HashMap<(Kind, Vec<String>), TypeDocs>);
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Record,
+    Variant,
+    Enum,
+    Flags,
+}
+
+impl Types {
+    /// What was written about a type.
+    pub(super) fn of(&self, ty: &Type) -> Option<&TypeDocs> {
+        match self.0.is_empty() {
+            true => None,
+            false => self.0.get(&key(ty)?),
+        }
+    }
+
+    /// Adds a type that an interface, or the world, names. `compared` counts what adding
+    /// all types costs.
+    pub(super) fn add(
+        &mut self,
+        docs: &Docs,
+        interface: Option<&str>,
+        name: &str,
+        ty: &Type,
+        compared: &mut usize,
+    ) {
+        let Some(found) = docs.of_type(interface, name) else { return };
+        let Some(key) = key(ty) else { return };
+        *compared = compared.saturating_add(key.1.len());
+        if *compared <= MAX_COMPARED {
+            self.0.entry(key).or_insert_with(|| found.clone());
+        }
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest has no names")]
+fn key(ty: &Type) -> Option<(Kind, Vec<String>)> {
+    fn few<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> Option<Vec<String>> {
+        (names.len() <= MAX_PARTS).then(|| names.map(str::to_owned).collect())
+    }
+    Some(match ty {
+        Type::Record(record) => (Kind::Record, few(record.fields().map(|field| field.name))?),
+        Type::Variant(variant) => (Kind::Variant, few(variant.cases().map(|case| case.name))?),
+        Type::Enum(names) => (Kind::Enum, few(names.names())?),
+        Type::Flags(names) => (Kind::Flags, few(names.names())?),
+        _ => return None,
+    })
+}
+
+/// The section as JSON: what we use of it.
+#[derive(Deserialize)]
+struct Package {
+    #[serde(default)]
+    worlds: BTreeMap<String, World>,
+    #[serde(default)]
+    interfaces: BTreeMap<String, Interface>,
+}
+
+#[derive(Deserialize)]
+struct World {
+    /// Inline interfaces, imported or exported.
+    #[serde(default)]
+    interfaces: BTreeMap<String, Interface>,
+    /// Those that are exported, where one of the same name is imported.
+    #[serde(default)]
+    interface_exports: BTreeMap<String, Interface>,
+    #[serde(default)]
+    funcs: BTreeMap<String, Function>,
+    #[serde(default)]
+    func_exports: BTreeMap<String, Function>,
+    #[serde(default)]
+    types: BTreeMap<String, Described>,
+}
+
+#[derive(Deserialize)]
+struct Interface {
+    #[serde(default)]
+    funcs: BTreeMap<String, Function>,
+    #[serde(default)]
+    types: BTreeMap<String, Described>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Function {
+    /// Of the section's first version.
+    Docs(Option<String>),
+    WithStability {
+        #[serde(default)]
+        docs: Option<String>,
+    },
+}
+
+#[derive(Deserialize)]
+struct Described {
+    #[serde(default)]
+    docs: Option<String>,
+    #[serde(default)]
+    items: BTreeMap<String, String>,
+}
+
+impl From<Package> for Docs {
+    fn from(package: Package) -> Self {
+        let mut docs = Self::default();
+        let interfaces = |all: BTreeMap<String, Interface>| {
+            let scope = |(name, Interface { funcs, types })| (name, Scope::new(funcs, types));
+            all.into_iter().map(scope).collect()
+        };
+        for world in package.worlds.into_values() {
+            let World { interfaces: either, interface_exports, funcs, func_exports, types } = world;
+            for (all, funcs) in [(interface_exports, func_exports), (either, funcs)] {
+                let world = Scope::new(funcs, BTreeMap::new());
+                docs = docs.merge(Self { world, interfaces: interfaces(all) });
+            }
+            docs.world.merge(Scope::new(BTreeMap::new(), types));
+        }
+        docs.merge(Self { world: Scope::default(), interfaces: interfaces(package.interfaces) })
+    }
+}
+
+impl Scope {
+    fn new(functions: BTreeMap<String, Function>, types: BTreeMap<String, Described>) -> Self {
+        let functions = functions.into_iter().filter_map(|(name, function)| {
+            let (Function::Docs(docs) | Function::WithStability { docs }) = function;
+            Some((name, clean(&docs?)?))
+        });
+        let types = types.into_iter().map(|(name, Described { docs, items })| {
+            let items = items.into_iter().filter_map(|(name, doc)| Some((name, clean(&doc)?)));
+            let doc = docs.as_deref().and_then(clean);
+            (name, TypeDocs { doc, items: items.collect() })
+        });
+        Self { functions: functions.collect(), types: types.collect() }
+    }
+}
+
+/// A description, unless nothing is left of it.
+fn clean(doc: &str) -> Option<String> {
+    let clean = clean_text(doc);
+    let clean = clean.trim();
+    (!clean.is_empty()).then(|| clean.to_owned())
+}
