@@ -90,7 +90,7 @@ class Forms:
         if origin in (Required, NotRequired):
             return self.of(args[0])
         if origin is Literal:
-            return _choice(list(args), dict(zip(args, args, strict=True)))
+            return _choice([(value, value) for value in args])
         if origin in (Union, types.UnionType):
             return self._union(args)
         if hint in (list, Sequence) or origin in (list, Sequence):
@@ -281,14 +281,15 @@ def _typed_dict_fields(cls: Any) -> list[Field]:
 
 
 def _enum(cls: type[enum.Enum]) -> Form:
-    form = _choice([member.value for member in cls], {member.value: member for member in cls})
+    form = _choice([(member.value, member) for member in cls])
     description, _ = docs.parse(docs.own_doc(cls))
     said = {"description": description} if description else {}
     return Form({**said, **form.schema}, form.read)
 
 
-def _choice(values: list[Any], members: dict[Any, Any]) -> Form:
+def _choice(choices: list[tuple[Any, Any]]) -> Form:
     """One of these scalars, each of which stands for a member."""
+    values = [value for value, _ in choices]
     names = {str: "string", int: "integer", bool: "boolean", type(None): "null"}
     kinds = {type(value) for value in values}
     for kind in kinds:
@@ -296,9 +297,9 @@ def _choice(values: list[Any], members: dict[Any, Any]) -> Form:
             raise TypeError(f"a {kind.__name__} cannot be a choice; use str, int or bool")
 
     def read(value: Any) -> Any:
-        for known in values:
+        for known, member in choices:
             if known == value and isinstance(known, bool) == isinstance(value, bool):
-                return members[known]
+                return member
         raise Mismatch(f"one of {wire.dump(values)}")
 
     said = {"type": names[kinds.pop()]} if len(kinds) == 1 else {}
