@@ -4,16 +4,20 @@
 // promises only after that. So the SDK brings a `Promise` of its own, and `build.mjs` has
 // `async` and `await` written in terms of it.
 
-const jobs = [];
+let jobs = [];
+let next = 0;
 
 /** Runs what is due until `done()` says that it is enough, or nothing is due any more. */
 export function runJobs(done) {
-  // The queue grows while it is run; an index is cheaper than `shift`.
-  for (let next = 0; next < jobs.length && !done(); next++) {
+  // The queue grows while it is run, and `shift` would move all of it each time.
+  while (next < jobs.length && !done()) {
     const job = jobs[next];
     jobs[next] = undefined;
+    next += 1;
     job();
   }
+  jobs = jobs.slice(next);
+  next = 0;
 }
 
 export function queueMicrotask(job) {

@@ -120,6 +120,8 @@ export function schemas(program) {
       const others = members.filter(
         (member) => !member.isLiteral() && !(member.flags & ts.TypeFlags.BooleanLiteral),
       );
+      // `null` last, where people write it; the compiler has an order of its own.
+      others.sort((a, b) => (a.flags & ts.TypeFlags.Null) - (b.flags & ts.TypeFlags.Null));
       const parts = others.map((member) => describe(member, node));
       if (booleans.length === 2) parts.unshift({ type: "boolean" });
       if (booleans.length === 1) parts.unshift({ const: isTrue(booleans[0]) });
@@ -130,25 +132,26 @@ export function schemas(program) {
       return onlyType ? { type: parts.map(({ type }) => type) } : { anyOf: parts };
     }
 
-    // `Schema<T, Keywords>` of index.d.ts: an intersection with one property, `schema`.
+    // `Schema<T, Keywords>` of index.d.ts: a `T` and an object whose one property names them.
     function brand(type, node) {
       if (!type.isIntersection()) return undefined;
-      const mark = checker.getPropertiesOfType(type).find(({ escapedName: name }) => /^__@schema@/.test(name));
-      if (!mark) return undefined;
-      const base = type.types.filter((part) => !checker.getPropertiesOfType(part).includes(mark));
-      const isMark = (part) =>
-        checker.getPropertiesOfType(part).some(({ escapedName: name }) => /^__@schema@/.test(name));
-      const bare = base.filter((part) => !isMark(part));
-      if (bare.length !== 1) {
-        throw new Problem(node, "`Schema` takes a single type that has a JSON Schema");
-      }
+      const marks = type.types.flatMap((part) => mark(part) ?? []);
+      if (marks.length === 0) return undefined;
+      const bare = type.types.filter((part) => !mark(part));
+      if (bare.length !== 1) throw new Problem(node, "`Schema` takes one type that has a JSON Schema");
       const keywords = {};
-      const marks = checker.getTypeOfSymbol(mark);
-      for (const keyword of checker.getPropertiesOfType(checker.getNonNullableType(marks))) {
+      for (const keyword of marks.flatMap((mark) => checker.getPropertiesOfType(mark))) {
         const value = valueOf(checker.getTypeOfSymbol(keyword));
         if (value !== undefined) keywords[keyword.name] = value;
       }
       return { ...describe(bare[0], node), ...keywords };
+    }
+
+    function mark(part) {
+      if (!(part.flags & ts.TypeFlags.Object)) return undefined;
+      const isMark = ({ escapedName }) => escapedName.startsWith("__@schema@");
+      const property = checker.getPropertiesOfType(part).find(isMark);
+      return property && checker.getNonNullableType(checker.getTypeOfSymbol(property));
     }
 
     // The value that a literal type has.

@@ -130,8 +130,7 @@ export function findTools(file) {
       if (text !== "") schema.description = text.replace(/^-\s+/, "");
       addDefault(schema, at.initializer);
       properties[at.name.text] = schema;
-      const isOptional = checker.isOptionalParameter(at) || ts.isJSDocOptionalType(at.type ?? at);
-      if (!isOptional && !mayBeUndefined(type)) required.push(at.name.text);
+      if (!checker.isOptionalParameter(at) && !mayBeUndefined(type)) required.push(at.name.text);
     }
     return {
       names: Object.keys(properties),
