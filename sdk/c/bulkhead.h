@@ -8,7 +8,8 @@
 #include <stdlib.h>
 
 /* All of standard input. Its length is in `*length`: a text may hold zero bytes. One
- * more follows it, for functions that look for an end. The caller frees it. */
+ * more follows it, for functions that look for an end. It need not be freed: the
+ * process ends with the call. */
 static inline char *bulkhead_read(size_t *length) {
     size_t size = 4096, used = 0, got;
     char *text = malloc(size);
