@@ -38,7 +38,6 @@ pub(super) fn run(mut config: Config, config_file: Option<&Path>) -> Result<Exit
         let address = listeners.public_address()?;
         sources.prepare().map_err(|error| Failure::new(failure::IO, error))?;
         sources.build_changed().await;
-        sources.build_changed().await;
         let host = shared::host(&config)?;
         let key = dev_key(&host, &config)?;
         host.reload_keys().map_err(|error| {

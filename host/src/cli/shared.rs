@@ -7,11 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::failure::{self, Failure};
 use super::progress::Progress;
+use super::temporary::TemporaryFolder;
 use crate::boot::{self, BootError};
-use crate::config::Config;
+use crate::clock::SystemClock;
+use crate::config::{self, Config, Containment, PerCall, Totals};
 use crate::containment::{self, Plan};
 use crate::pipeline::Host;
 use crate::plugins::Change;
+use crate::runtime::Sandbox;
 use crate::sanitize::clean_line;
 use crate::telemetry::log_to_stderr;
 
@@ -56,6 +59,16 @@ pub(super) fn run<T>(command: impl Future<Output = Result<T, Failure>>) -> Resul
 pub(super) fn host(config: &Config) -> Result<Arc<Host>, Failure> {
     log_to_stderr(config.telemetry.log);
     boot::host(config).map_err(boot_failure)
+}
+
+/// A sandbox for a look at one plugin. What it compiles is in the folder, and gone with it.
+pub(super) fn sandbox() -> Result<(Arc<Sandbox>, TemporaryFolder), Failure> {
+    let folder = TemporaryFolder::new().map_err(|error| Failure::new(failure::IO, error))?;
+    let totals = Totals { calls: 1, memory: PerCall::default().memory };
+    let (limits, all) = (config::Compiler::default(), Containment::default());
+    let sandbox = Sandbox::new(folder.path(), Arc::new(SystemClock), &totals, limits, &all)
+        .map_err(|error| Failure::new(failure::UNAVAILABLE, error))?;
+    Ok((Arc::new(sandbox), folder))
 }
 
 pub(super) fn boot_failure(error: BootError) -> Failure {
@@ -128,7 +141,8 @@ mod tests {
 
     #[test]
     fn digits_are_grouped() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1_000"), (12_345_678, "12_345_678")] {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1_000"), (12_345_678, "12_345_678")]
+        {
             assert_eq!(grouped(number), text);
         }
     }

@@ -1,45 +1,50 @@
 //! From what a compiler made to what is served: with its docs, and with its manifest.
 
+use std::borrow::Cow;
+
+use wasm_encoder::{ComponentSection, CustomSection};
+
 use super::describe;
 use super::error::BuildError;
 use super::manifest;
 use super::toolchain::Project;
-use crate::runtime::{ComponentKind, Source, embed_manifest};
+use crate::config::Manifest;
+use crate::runtime::{ComponentKind, DOCS_SECTION, Source, embed_manifest, package_docs_of};
 
 /// A file that can be served.
 #[derive(Debug)]
 pub(super) struct Finished {
     pub(super) bytes: Vec<u8>,
-    /// Its tools, where a look at it tells.
+    /// Its tools, where its manifest tells.
     pub(super) tools: Vec<String>,
 }
 
-/// Puts into a component what it does not carry by itself. `manifest` is the text of the
-/// author's manifest, self-contained.
+/// Puts into a component what it does not carry by itself. `text` is that of the author's
+/// manifest, self-contained.
 pub(super) fn finish(
     project: &Project,
     made: Vec<u8>,
-    manifest: &str,
+    mut manifest: Manifest,
+    text: &str,
 ) -> Result<Finished, BuildError> {
     let refused = |why| project.does_not_build(&format!("what was made is no plugin: {why}"));
     let source = Source::new(made).map_err(|why| refused(why.to_string()))?;
-    let mut text = manifest.to_owned();
+    let mut text = text.to_owned();
     let mut bytes = source.bytes().to_vec();
     match source.inspection().kind {
         ComponentKind::Tools => {}
-        ComponentKind::Functions => bytes = with_docs(project, bytes)?,
-        ComponentKind::Command => {
-            if manifest::commands(manifest).is_empty() {
-                let described = describe::describe(&source).map_err(|why| {
+        ComponentKind::Functions => {
+            if source.inspection().docs.is_none() {
+                append_docs(project, &mut bytes)?;
+            }
+        }
+        ComponentKind::Command | ComponentKind::CommandModule => {
+            if manifest.commands.is_empty() {
+                text = described(project, &source, &manifest, &text)?;
+                manifest = manifest::parse(&project.folder, &text).map_err(|problems| {
                     project.does_not_build(&format!(
-                        "plugin.toml has no [[command]], so the program was run with \
-                         BULKHEAD_DESCRIBE=1 to say what its tools are: {why}"
-                    ))
-                })?;
-                text = manifest::with_described(manifest, &described)?;
-                manifest::parse(&project.folder, &text).map_err(|problems| {
-                    project.does_not_build(&format!(
-                        "what the program says of its tools is wrong:\n{problems}"
+                        "what the program says of its tools is wrong (the lines are those of \
+                         the manifest with it appended):\n{problems}"
                     ))
                 })?;
             }
@@ -50,15 +55,35 @@ pub(super) fn finish(
         }
     }
     let bytes = embed_manifest(&bytes, &text).map_err(|why| refused(why.to_string()))?;
-    Ok(Finished { bytes, tools: manifest::commands(&text) })
+    let tools = manifest.commands.iter().map(|command| command.name.to_string()).collect();
+    Ok(Finished { bytes, tools })
+}
+
+/// The manifest with what the program says of its tools.
+fn described(
+    project: &Project,
+    source: &Source,
+    manifest: &Manifest,
+    text: &str,
+) -> Result<String, BuildError> {
+    let described = describe::describe(source, manifest)?.map_err(|why| {
+        project.does_not_build(&format!(
+            "plugin.toml declares no tool of it in a [[command]], and the program does not \
+             declare any itself: {why}"
+        ))
+    })?;
+    manifest::with_described(text, &described)
 }
 
 /// Puts the doc comments of the source's WIT into a plain component: compilers leave them
 /// out, and a model reads them.
-fn with_docs(project: &Project, component: Vec<u8>) -> Result<Vec<u8>, BuildError> {
+fn append_docs(project: &Project, component: &mut Vec<u8>) -> Result<(), BuildError> {
     let wit = project.folder.join("wit");
-    if !wit.is_dir() {
-        return Ok(component);
+    if wit.is_dir() {
+        let docs = package_docs_of(&wit).map_err(|why| BuildError::of_file(&wit, why))?;
+        let section =
+            CustomSection { name: Cow::Borrowed(DOCS_SECTION), data: Cow::Borrowed(&docs) };
+        section.append_to_component(component);
     }
-    Ok(component)
+    Ok(())
 }

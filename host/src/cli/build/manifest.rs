@@ -86,23 +86,6 @@ fn named_files(text: &str) -> Vec<Named> {
     named
 }
 
-/// The names of the tools that a manifest declares.
-pub(super) fn commands(text: &str) -> Vec<String> {
-    #[derive(Deserialize)]
-    struct Text {
-        #[serde(default)]
-        command: Vec<Command>,
-    }
-    #[derive(Deserialize)]
-    struct Command {
-        #[serde(default)]
-        name: String,
-    }
-    let text: Result<Text, _> = toml::from_str(text);
-    text.map(|text| text.command.into_iter().map(|command| command.name).collect())
-        .unwrap_or_default()
-}
-
 /// The text with what a program says about its tools appended:
 /// `{"command": [{"name": …, "input_schema": {…}, …}]}`, the keys of `[[command]]`.
 pub(super) fn with_described(text: &str, described: &str) -> Result<String, BuildError> {
@@ -211,9 +194,9 @@ mod tests {
             "stdin": {"from": "z"}, "args": ["a", {"flag": "-x", "from": "a"}],
             "annotations": {"read_only": true}}, {"name": "b"}]}"#;
         let text = with_described("name = \"a\"\n[wants]\nenv = []", described).unwrap();
-        assert_eq!(commands(&text), ["a", "b"]);
         let table: toml::Table = toml::from_str(&text).unwrap();
         let a = &table["command"][0];
+        assert_eq!(table["command"][1]["name"].as_str(), Some("b"));
         assert_eq!(a["description"].as_str(), Some("Does \"it\".\nWell."));
         let schema = r#"{"type":"object","properties":{"z":{},"a":{}}}"#;
         assert_eq!(a["input_schema"].as_str(), Some(schema), "in the author's order");

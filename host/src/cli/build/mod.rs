@@ -29,7 +29,6 @@ use self::toolchain::Project;
 use super::failure::{self, Failure};
 use super::shared;
 use super::temporary::TemporaryFolder;
-use crate::config::Manifest;
 
 /// The author's manifest in a plugin's source folder.
 pub(super) const MANIFEST: &str = "plugin.toml";
@@ -58,8 +57,7 @@ impl Build {
         let failed = |path: &Path, error| {
             Failure::new(failure::DATA, format!("{}: {error}", path.display()))
         };
-        let source =
-            self.source.canonicalize().map_err(|error| failed(&self.source, error))?;
+        let source = self.source.canonicalize().map_err(|error| failed(&self.source, error))?;
         let out = match (self.out, source.parent()) {
             (Some(out), _) => {
                 std::fs::create_dir_all(&out).map_err(|error| failed(&out, error))?;
@@ -78,8 +76,7 @@ impl Build {
 
 impl From<BuildError> for Failure {
     fn from(error: BuildError) -> Self {
-        let code =
-            if error.is_missing_toolchain() { failure::UNAVAILABLE } else { failure::DATA };
+        let code = if error.is_missing_toolchain() { failure::UNAVAILABLE } else { failure::DATA };
         Self::new(code, error)
     }
 }
@@ -122,19 +119,11 @@ pub fn build(source: &Path, out: &Path) -> Result<Built, BuildError> {
     let temporary = TemporaryFolder::new()
         .map_err(|error| BuildError::of_file(&std::env::temp_dir(), error))?;
     let made = language.compile(&project, &temporary.path().join("plugin.wasm"))?;
-    let finished = component::finish(&project, made, &text)?;
-    let path = out.join(format!("{}.wasm", manifest.name));
+    let identity = format!("{} {}", manifest.name, manifest.version);
+    let finished = component::finish(&project, made, manifest, &text)?;
+    let path = out.join(format!("{}.wasm", project.name));
     write(&path, &finished.bytes)?;
-    Ok(Built {
-        identity: identity(&manifest),
-        bytes: finished.bytes.len(),
-        tools: finished.tools,
-        path,
-    })
-}
-
-fn identity(manifest: &Manifest) -> String {
-    format!("{} {}", manifest.name, manifest.version)
+    Ok(Built { identity, bytes: finished.bytes.len(), tools: finished.tools, path })
 }
 
 /// The operator's sidecar for a component that was built from `source`: beside the folder

@@ -153,9 +153,17 @@ mod tests {
             ("inner/helper.py", "import pydantic", Some("inner/helper.py:1: pydantic")),
             (".venv/lib/a.py", "import numpy", None),
             ("fast.cpython-312.so", "", Some("fast.cpython-312.so: it")),
-            ("requirements.txt", "attrs\nPydantic_Core>=2", Some("requirements.txt:2: pydantic-core")),
+            (
+                "requirements.txt",
+                "attrs\nPydantic_Core>=2",
+                Some("requirements.txt:2: pydantic-core"),
+            ),
             ("requirements.txt", "# numpy\nnumpydoc==1", None),
-            ("pyproject.toml", "dependencies = [\"attrs\", 'lxml>5']", Some("pyproject.toml:1: lxml")),
+            (
+                "pyproject.toml",
+                "dependencies = [\"attrs\", 'lxml>5']",
+                Some("pyproject.toml:1: lxml"),
+            ),
             ("pyproject.toml", "[project]\ndependencies = [\n  \"scipy\",\n]", Some(":3: scipy")),
             ("pyproject.toml", "name = \"my-numpy\"\ndescription = \"like numpy\"", None),
         ];

@@ -46,9 +46,8 @@ fn install_target(project: &Project) -> Result<(), BuildError> {
     if asked.status.success() && Path::new(&libdir).is_dir() {
         return Ok(());
     }
-    let _progress = Progress::begin(&format!(
-        "installing the {TARGET} target (rustup target add {TARGET})"
-    ));
+    let _progress =
+        Progress::begin(&format!("installing the {TARGET} target (rustup target add {TARGET})"));
     let failed = |why: &str| {
         BuildError::missing_toolchain(
             format!("the {TARGET} target is missing and could not be installed ({why})"),
@@ -92,8 +91,7 @@ impl Target {
             let said = String::from_utf8_lossy(&asked.stderr);
             return Err(project.does_not_build(&errors_only(&said)));
         }
-        let metadata: Metadata =
-            serde_json::from_slice(&asked.stdout).map_err(BuildError::new)?;
+        let metadata: Metadata = serde_json::from_slice(&asked.stdout).map_err(BuildError::new)?;
         let here = project.folder.join("Cargo.toml");
         let is_here = |package: &Package| {
             package.manifest_path == here

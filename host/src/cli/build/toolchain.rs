@@ -104,7 +104,8 @@ impl Project {
         if ran.status.success() {
             return Ok(());
         }
-        let said = [&ran.stderr, &ran.stdout].map(|text| String::from_utf8_lossy(text).into_owned());
+        let said =
+            [&ran.stderr, &ran.stdout].map(|text| String::from_utf8_lossy(text).into_owned());
         let said = said.iter().map(|text| telling(text).trim()).find(|text| !text.is_empty());
         Err(self.does_not_build(said.unwrap_or(&ran.status.to_string())))
     }
@@ -173,7 +174,11 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
 /// A word of a shell's command line.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
-    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 fn shown(program: &OsStr) -> String {

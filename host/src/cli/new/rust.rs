@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::sdk;
+use super::sdk::{self, Embedded};
 
 /// The folder of the contract in a project's copy of the SDK.
 const WIT: &str = "wit";
@@ -12,27 +12,24 @@ pub(super) fn sdk() -> Result<Vec<(String, String)>, toml::de::Error> {
     let workspace: Table = toml::from_str(sdk::WORKSPACE)?;
     let mut files = Vec::new();
     for (path, text) in sdk::RUST {
-        let text = match *path {
+        let mut text = match *path {
             "Cargo.toml" => manifest(text, &workspace, &[("bulkhead-sdk-macros", "macros")])?,
             "macros/Cargo.toml" => manifest(text, &workspace, &[])?,
-            // The contract is beside the crate there, and within it here.
-            "src/guest.rs" => at_own_wit(text),
             _ => (*text).to_owned(),
         };
+        // The contract is beside the crate there, and within it here.
+        for (folder, contract) in sdk::WIT {
+            let outside = format!("path: \"{folder}\"");
+            if text.contains(&outside) {
+                text = text.replace(&outside, &format!("path: \"{WIT}\""));
+                let inside =
+                    |(path, text): &Embedded| (format!("{WIT}/{path}"), (*text).to_owned());
+                files.extend(contract.iter().map(inside));
+            }
+        }
         files.push(((*path).to_owned(), text));
     }
-    let wit = sdk::WIT.iter().map(|(path, text)| (format!("{WIT}/{path}"), (*text).to_owned()));
-    files.extend(wit);
     Ok(files)
-}
-
-fn at_own_wit(text: &str) -> String {
-    let outside = |line: &str| line.trim_start().starts_with("path: \"../wit/");
-    let lines = text.lines().map(|line| match outside(line) {
-        true => format!("        path: \"{WIT}\",\n"),
-        false => format!("{line}\n"),
-    });
-    lines.collect()
 }
 
 /// A package's manifest without inheritance. `paths` are where the packages of the

@@ -25,11 +25,21 @@ pub(super) const GO: &[Embedded] = files!("sdk/go": "bulkhead.go" "go.mod" "sche
 
 pub(super) const C: &[Embedded] = files!("sdk/c": "bulkhead.h");
 
-pub(super) const PYTHON: &[Embedded] = &[];
-pub(super) const JAVASCRIPT: &[Embedded] = &[];
+pub(super) const PYTHON: &[Embedded] = files!("sdk/python/bulkhead_sdk":
+    "__init__.py" "bounds.py" "call.py" "docs.py" "errors.py" "forms.py" "guest.py" "py.typed"
+    "results.py" "tools.py" "wire.py" "wit/call.wit" "wit/tools.wit" "wit/types.wit"
+);
 
-/// The contract that the SDKs are made for.
-pub(super) const WIT: &[Embedded] = files!("wit/0.1": "call.wit" "tools.wit" "types.wit");
+pub(super) const JAVASCRIPT: &[Embedded] = files!("sdk/javascript":
+    "build.mjs" "globals.d.ts" "index.d.ts" "index.js" "package.json" "promise.js" "schema.mjs"
+    "serve.js" "tools.mjs" "wit/call.wit" "wit/tools.wit" "wit/types.wit"
+);
+
+/// The versions of the contract, by the folder that the SDK for Rust names.
+pub(super) const WIT: &[(&str, &[Embedded])] = &[
+    ("../wit/0.1", files!("wit/0.1": "call.wit" "tools.wit" "types.wit")),
+    ("../wit/0.2", files!("wit/0.2": "call.wit" "tools.wit" "types.wit")),
+];
 
 /// This workspace, which the SDK for Rust inherits from.
 pub(super) const WORKSPACE: &str = include_str!("../../../../Cargo.toml");
@@ -60,33 +70,51 @@ mod tests {
     use super::*;
 
     /// What of an SDK's folder is no part of the SDK.
-    const NOT_FOR_AUTHORS: &[&str] = &[
-        "examples", "tests", "node_modules", "__pycache__", "package-lock.json", "python",
-        "javascript", "go", "c",
-    ];
+    fn is_for_authors(name: &str) -> bool {
+        let others = [
+            "examples",
+            "tests",
+            "node_modules",
+            "__pycache__",
+            "package-lock.json",
+            "README.md",
+            "bulkhead_test.go",
+        ];
+        !(others.contains(&name) || name.starts_with('.'))
+    }
 
-    fn below(folder: &Path, inside: &str, found: &mut BTreeSet<String>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_str().unwrap();
-            let inner = if inside.is_empty() { name.to_owned() } else { format!("{inside}/{name}") };
-            match NOT_FOR_AUTHORS.contains(&name) || name.starts_with('.') {
-                true => {}
-                false if path.is_dir() => below(&path, &inner, found),
+    fn below(folder: &Path, inside: &str) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for entry in std::fs::read_dir(folder.join(inside)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let inner = if inside.is_empty() { name.clone() } else { format!("{inside}/{name}") };
+            match folder.join(&inner).is_dir() {
+                _ if !is_for_authors(&name) => {}
+                true => found.extend(below(folder, &inner)),
                 false => drop(found.insert(inner)),
             }
         }
+        found
     }
 
     #[test]
     fn every_file_of_an_sdk_is_carried() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let carried: [(&str, &[Embedded]); _] = [("sdk", RUST), ("wit/0.1", WIT)];
-        for (folder, files) in carried {
-            let mut present = BTreeSet::new();
-            below(&root.join(folder), "", &mut present);
-            let listed: BTreeSet<_> = files.iter().map(|(file, _)| (*file).to_owned()).collect();
-            assert_eq!(listed, present, "{folder}");
+        // That for Rust has its folder in common with the others.
+        let rust = || ["src", "macros"].iter().flat_map(|part| below(&root.join("sdk"), part));
+        let listed = |files: &[Embedded]| -> BTreeSet<_> {
+            files.iter().map(|(file, _)| (*file).to_owned()).collect()
+        };
+        let missing: Vec<_> = rust().filter(|file| !listed(RUST).contains(file)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        let all: [(&str, &[Embedded]); _] = [
+            ("sdk/python/bulkhead_sdk", PYTHON),
+            ("sdk/javascript", JAVASCRIPT),
+            ("sdk/go", GO),
+            ("sdk/c", C),
+        ];
+        for (folder, files) in all {
+            assert_eq!(listed(files), below(&root.join(folder), ""), "{folder}");
         }
     }
 }

@@ -60,7 +60,12 @@ pub(super) fn differences(expected: &Expected, came: &Came) -> Vec<Difference> {
                 match (value, got) {
                     (Value::Object(value), Value::Object(got)) => {
                         for (key, value) in value {
-                            compare(&format!("result.{key}"), Some(value), got.get(key), &mut found);
+                            compare(
+                                &format!("result.{key}"),
+                                Some(value),
+                                got.get(key),
+                                &mut found,
+                            );
                         }
                     }
                     _ => compare("result", Some(value), Some(got), &mut found),
@@ -72,12 +77,7 @@ pub(super) fn differences(expected: &Expected, came: &Came) -> Vec<Difference> {
     }
 }
 
-fn compare(
-    path: &str,
-    expected: Option<&Value>,
-    got: Option<&Value>,
-    found: &mut Vec<Difference>,
-) {
+fn compare(path: &str, expected: Option<&Value>, got: Option<&Value>, found: &mut Vec<Difference>) {
     if found.len() > MAX_TOLD {
         return;
     }
@@ -156,8 +156,16 @@ mod tests {
             (json!({ "a": 1 }), json!({ "a": 1.0, "b": 2 }), vec![]),
             (json!({ "a": 1 }), json!({ "a": 2 }), vec!["result.a: 1 / 2"]),
             (json!({ "a": 1 }), json!({}), vec!["result.a: 1 / nothing"]),
-            (json!({ "a": { "b": 1 } }), json!({ "a": { "b": 1, "c": 1 } }), vec!["result.a.c: nothing / 1"]),
-            (json!({ "a": [{ "b": 1 }] }), json!({ "a": [{ "b": "x" }, 2] }), vec!["result.a[0].b: 1 / \"x\"", "result.a[1]: nothing / 2"]),
+            (
+                json!({ "a": { "b": 1 } }),
+                json!({ "a": { "b": 1, "c": 1 } }),
+                vec!["result.a.c: nothing / 1"],
+            ),
+            (
+                json!({ "a": [{ "b": 1 }] }),
+                json!({ "a": [{ "b": "x" }, 2] }),
+                vec!["result.a[0].b: 1 / \"x\"", "result.a[1]: nothing / 2"],
+            ),
             (json!([1]), json!([1]), vec![]),
             (json!(true), json!("true"), vec!["result: true / \"true\""]),
         ];
@@ -176,8 +184,15 @@ mod tests {
         assert_eq!(told(&error("LOST"), &text), ["error: LOST / a result: all is well"]);
         assert!(told(&Expected::Text("is".to_owned()), &text).is_empty());
         assert_eq!(told(&Expected::Text("ill".to_owned()), &text), ["text: … ill … / all is well"]);
-        assert_eq!(told(&Expected::Text("is".to_owned()), &failed), ["text: is / GONE: It is gone."]);
+        assert_eq!(
+            told(&Expected::Text("is".to_owned()), &failed),
+            ["text: is / GONE: It is gone."]
+        );
         let expected = Expected::Result(json!({ "a": 1 }));
-        assert!(told(&expected, &text)[0].contains("no structured result"), "{:?}", told(&expected, &text));
+        assert!(
+            told(&expected, &text)[0].contains("no structured result"),
+            "{:?}",
+            told(&expected, &text)
+        );
     }
 }

@@ -172,10 +172,9 @@ async fn outcome(host: &Arc<Host>, example: &Example) -> Result<Outcome, Failure
     let answering = pipeline::answer(host, head, body, progress, CancellationToken::new());
     let called = called(answering.await)?;
     let came = match &called.result {
-        Err(error) => Came::Error {
-            code: error.code().to_string(),
-            message: error.message().to_owned(),
-        },
+        Err(error) => {
+            Came::Error { code: error.code().to_string(), message: error.message().to_owned() }
+        }
         Ok(_) => {
             let result = respond::tool_result(&called, Version::LATEST, request_id)
                 .map_err(|error| Failure::new(failure::SOFTWARE, error.message()))?;

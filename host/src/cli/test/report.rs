@@ -8,13 +8,11 @@ use serde_json::{Value, json};
 use super::compare::Difference;
 use crate::catalog::Tool;
 use crate::cli::shared::{grouped, kibibytes};
+use crate::config::MAX_DESCRIPTION_BYTES;
 use crate::runtime::Spent;
 
 /// Bytes of text that models read as one token, roughly.
 const BYTES_PER_TOKEN: usize = 4;
-
-/// The longest description of a tool, in bytes.
-const MAX_DESCRIPTION_BYTES: usize = 8 << 10;
 
 /// How one call went.
 #[derive(Debug)]
