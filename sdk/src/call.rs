@@ -86,6 +86,12 @@ pub fn remaining_fuel() -> u64 {
     host::remaining_fuel()
 }
 
+/// The bytes that this call's result may have. A tool that can say less looks here
+/// before it says too much, which is `OUTPUT_TOO_LARGE`.
+pub fn max_output_bytes() -> u64 {
+    host::max_output_bytes()
+}
+
 /// Tells the client how far the call is: `done` of `total`, in a unit of the
 /// tool's choosing. `done` must grow from one report to the next; a report that
 /// does not is dropped. Costs one host call.
@@ -137,6 +143,10 @@ mod nobody {
     }
 
     pub(super) fn remaining_fuel() -> u64 {
+        u64::MAX
+    }
+
+    pub(super) fn max_output_bytes() -> u64 {
         u64::MAX
     }
 

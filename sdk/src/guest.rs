@@ -14,7 +14,7 @@ pub use bindings::export;
 #[allow(missing_docs, reason = "generated from wit/, which is documented")]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: "../wit/0.1",
+        path: "../wit/0.2",
         world: "tool-plugin",
         pub_export_macro: true,
     });

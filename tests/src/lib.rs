@@ -36,6 +36,6 @@ pub use host::{Host, Setup};
 pub use log::Log;
 pub use memory::MemoryWatch;
 pub use message::{LEGACY, MODERN, OLDER, request};
-pub use splice::Splice;
+pub use splice::{Splice, assembled, module};
 pub use stdio::Stdio;
 pub use wait::{PATIENCE, until};

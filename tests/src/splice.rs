@@ -26,7 +26,7 @@ impl Splice {
     #[must_use]
     pub fn module(mut self, name: &str, instances: u32) -> Self {
         let added = self.counts().0;
-        self.append(&module_section(&module_bytes(name)));
+        self.append(&module_section(&module(name)));
         self.append(&instantiations(added, instances));
         self
     }
@@ -37,7 +37,7 @@ impl Splice {
     #[must_use]
     pub fn doubled(mut self, name: &str, levels: u32) -> Self {
         let mut nested = Component::new();
-        nested.section(&module_section(&module_bytes(name)));
+        nested.section(&module_section(&module(name)));
         nested.section(&instantiations(0, 1));
         for _ in 0..levels {
             let mut outer = Component::new();
@@ -112,9 +112,15 @@ impl Splice {
 const NOTHING: [(&str, ComponentExportKind, u32); 0] = [];
 
 /// The bytes of a module of `guests/modules`.
-fn module_bytes(name: &str) -> Vec<u8> {
+/// A module of `guests/modules`.
+pub fn module(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("guests/modules/{name}.wat"));
     wat::parse_file(path).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// A module, written as text.
+pub fn assembled(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn module_section(data: &[u8]) -> RawSection<'_> {

@@ -16,7 +16,7 @@ use rand::TryRng;
 use wasmtime::component::Linker;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::random::Deterministic;
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 
 use super::command::Program;
 use super::console::Console;
@@ -57,6 +57,8 @@ pub(super) const LINKED: &[&str] = &[
     "wasi:sockets/tcp-create-socket",
     "wasi:sockets/udp",
     "wasi:sockets/udp-create-socket",
+    // Of modules: the same, in its earlier form.
+    "wasi_snapshot_preview1",
 ];
 
 /// Links every interface of [`LINKED`] that is WASI's.
@@ -64,9 +66,14 @@ pub(super) fn link_inert(linker: &mut Linker<CallState>) -> wasmtime::Result<()>
     wasmtime_wasi::p2::add_to_linker_async(linker)
 }
 
+/// Links WASI Preview 1, for modules.
+pub(super) fn link_preview1(linker: &mut wasmtime::Linker<CallState>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p1::add_to_linker_async(linker, CallState::preview1)
+}
+
 /// The WASI context of a guest. `frozen` while a plugin is asked for its tools; with a
 /// `program`, where it is a command.
-pub(super) fn inert(console: &Console, program: Option<Program>, frozen: bool) -> WasiCtx {
+pub(super) fn inert(console: &Console, program: Option<Program>, frozen: bool) -> WasiCtxBuilder {
     let mut builder = WasiCtxBuilder::new();
     builder
         .stdout(console.stdout())
@@ -91,7 +98,7 @@ pub(super) fn inert(console: &Console, program: Option<Program>, frozen: bool) -
             .insecure_random(Deterministic::new(vec![0x5a]))
             .insecure_random_seed(0x5a);
     }
-    builder.build()
+    builder
 }
 
 /// The system's random numbers, each byte of which is counted: the host draws them one

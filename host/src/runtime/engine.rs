@@ -120,6 +120,8 @@ pub enum EngineKind {
 pub(super) struct Stage {
     pub(super) engine: Engine,
     pub(super) linker: Linker<CallState>,
+    /// For modules of WASI Preview 1.
+    pub(super) preview1: wasmtime::Linker<CallState>,
     pub(super) calls: u32,
 }
 
@@ -136,7 +138,9 @@ impl Stage {
             &mut linker,
             CallState::imported,
         )?;
-        Ok(Self { engine, linker, calls })
+        let mut preview1 = wasmtime::Linker::new(&engine);
+        capabilities::link_preview1(&mut preview1)?;
+        Ok(Self { engine, linker, preview1, calls })
     }
 }
 

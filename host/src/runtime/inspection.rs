@@ -185,6 +185,12 @@ impl Found {
                     self.imports.push(import?.name.name.to_owned());
                 }
             }
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    self.imports.push(import?.module.to_owned());
+                }
+                self.imports.dedup();
+            }
             Payload::ComponentExportSection(section) => {
                 for export in section {
                     self.exports.push(export?.name.name.to_owned());

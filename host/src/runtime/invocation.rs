@@ -7,12 +7,10 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
-use wasmtime::component::ResourceTable;
 use wasmtime::{Store, UpdateDeadline};
 
 use super::engine::Sandbox;
 use super::fault::{self, Broke, Fault};
-use super::memory::MemoryMeter;
 use super::output::RawOutput;
 use super::prepare::Prepared;
 use super::state::{CallContext, CallState, GuestEvent};
@@ -156,28 +154,7 @@ pub(super) fn new_store(
     quota: &PerCall,
     call: Option<(Principal, CallContext)>,
 ) -> wasmtime::Result<Store<CallState>> {
-    let clock = Arc::clone(&sandbox.clock);
-    let mut resources = ResourceTable::new();
-    resources.set_max_capacity(MAX_RESOURCES);
-    let started = clock.now();
-    let state = CallState {
-        wasi: None,
-        program: None,
-        resources,
-        memory: MemoryMeter::new(quota.memory, Arc::clone(&sandbox.memory)),
-        call,
-        clock,
-        started,
-        deadline: started + quota.deadline,
-        fuel: quota.fuel,
-        imports: 0,
-        host_calls: 0,
-        max_host_calls: quota.host_calls,
-        max_output: quota.max_output,
-        log_lines: 0,
-        max_log_lines: quota.log_lines,
-        last_progress: None,
-    };
+    let state = CallState::new(quota, &sandbox.memory, &sandbox.clock, call);
     let mut store = Store::try_new(prepared.engine(), state)?;
     store.limiter(|state| &mut state.memory);
     store.set_fuel(quota.fuel.0)?;

@@ -5,9 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::{Component, Instance, InstancePre};
-use wasmtime::{Engine, Store};
+use wasmtime::{Engine, Module, Store};
 
-use super::command::{Commands, adapt};
+use super::command::Commands;
 use super::contract::Contract;
 use super::engine::{EngineKind, Sandbox};
 use super::functions::{Docs, Functions};
@@ -72,13 +72,26 @@ pub struct DeclaredTool {
 pub struct Prepared(Arc<Ready>);
 
 struct Ready {
-    linked: InstancePre<CallState>,
+    linked: Linked,
     way: Way,
     /// How many of its calls its engine has room for.
     calls: u32,
     /// What an instance takes of memory before any of its code was called; unknown
     /// until the first one was made.
     first_memory: OnceLock<ByteCount>,
+}
+
+/// Compiled code with its imports.
+enum Linked {
+    Component(InstancePre<CallState>),
+    /// Of WASI Preview 1.
+    Module(wasmtime::InstancePre<CallState>),
+}
+
+/// What an instance was made of.
+pub(super) enum Instantiated {
+    Component(Instance),
+    Module(wasmtime::Instance),
 }
 
 /// How a component's tools are called.
@@ -89,6 +102,13 @@ enum Way {
     Functions(Functions, Vec<DeclaredTool>),
     /// It has a `main`, and its tools are declared.
     Command(Commands, Vec<DeclaredTool>),
+}
+
+impl Way {
+    /// That of a command: a component, or else a module.
+    fn command(component: Option<&Component>, manifest: &Manifest) -> Result<Self, LoadError> {
+        Ok(Self::Command(Commands::of(component, manifest)?, Commands::declared(manifest)))
+    }
 }
 
 impl fmt::Debug for Prepared {
@@ -104,7 +124,10 @@ impl Prepared {
     }
 
     pub(super) fn engine(&self) -> &Engine {
-        self.0.linked.engine()
+        match &self.0.linked {
+            Linked::Component(linked) => linked.engine(),
+            Linked::Module(linked) => linked.module().engine(),
+        }
     }
 
     /// What an instance takes at least, as far as that is known.
@@ -112,11 +135,30 @@ impl Prepared {
         self.0.first_memory.get().copied().unwrap_or_default()
     }
 
+    /// Makes an instance of a component.
     pub(super) async fn instantiate(
         &self,
         store: &mut Store<CallState>,
     ) -> wasmtime::Result<Instance> {
-        let instance = self.0.linked.instantiate_async(&mut *store).await?;
+        match self.instantiate_either(store).await? {
+            Instantiated::Component(instance) => Ok(instance),
+            Instantiated::Module(_) => Err(wasmtime::format_err!("a module is no component")),
+        }
+    }
+
+    /// Makes an instance of a component, or of a module, whose `start` function runs.
+    pub(super) async fn instantiate_either(
+        &self,
+        store: &mut Store<CallState>,
+    ) -> wasmtime::Result<Instantiated> {
+        let instance = match &self.0.linked {
+            Linked::Component(linked) => {
+                Instantiated::Component(linked.instantiate_async(&mut *store).await?)
+            }
+            Linked::Module(linked) => {
+                Instantiated::Module(linked.instantiate_async(&mut *store).await?)
+            }
+        };
         self.0.first_memory.get_or_init(|| store.data().memory.peak());
         Ok(instance)
     }
@@ -209,19 +251,11 @@ impl Sandbox {
         compiling: &(dyn Fn() + Send + Sync),
     ) -> Result<Prepared, LoadError> {
         servable(source)?;
-        let source = match source.inspection().kind {
-            ComponentKind::CommandModule => {
-                let module = source.clone();
-                let adapting = tokio::task::spawn_blocking(move || adapt(&module));
-                adapting.await.map_err(|error| LoadError::new(error.to_string()))??
-            }
-            _ => source.clone(),
-        };
-        only_linked(&source)?;
+        only_linked(source)?;
         let kind = source.inspection().engine;
         let engine = compatibility(&self.stage(kind).engine);
-        self.compiler.compile(&source, kind, engine, compiling).await?;
-        let (sandbox, authored) = (Arc::clone(self), authored.clone());
+        self.compiler.compile(source, kind, engine, compiling).await?;
+        let (sandbox, source, authored) = (Arc::clone(self), source.clone(), authored.clone());
         let linking = tokio::task::spawn_blocking(move || sandbox.link(&source, kind, &authored));
         linking.await.map_err(|error| LoadError::new(error.to_string()))?
     }
@@ -234,27 +268,43 @@ impl Sandbox {
         authored: &Authored,
     ) -> Result<Prepared, LoadError> {
         let stage = self.stage(kind);
-        let component = Component::from_binary(&stage.engine, source.bytes())
-            .map_err(|error| LoadError::new(format!("it does not compile: {error:#}")))?;
-        let linked = stage.linker.instantiate_pre(&component).map_err(|error| {
+        let uncompiled =
+            |error: wasmtime::Error| LoadError::new(format!("it does not compile: {error:#}"));
+        let unlinked = |error: wasmtime::Error| {
             LoadError::new(format!("it does not fit this version's contract: {error:#}"))
-        })?;
-        let way = match source.inspection().kind {
-            ComponentKind::Command => {
-                let manifest = &authored.manifest;
-                Way::Command(Commands::of(&component, manifest)?, Commands::declared(manifest))
-            }
-            ComponentKind::Functions => {
-                let docs = docs(source, authored);
-                let (functions, mut declared, undescribed) =
-                    Functions::of(&stage.engine, &component, &docs)?;
-                describe(&mut declared, &undescribed, &authored.manifest)?;
-                Way::Functions(functions, declared)
-            }
-            _ => Way::Contract(Contract::of(&component)?),
+        };
+        let (linked, way) = if source.inspection().kind == ComponentKind::CommandModule {
+            let module = Module::from_binary(&stage.engine, source.bytes()).map_err(uncompiled)?;
+            let linked = stage.preview1.instantiate_pre(&module).map_err(unlinked)?;
+            (Linked::Module(linked), Way::command(None, &authored.manifest)?)
+        } else {
+            let component =
+                Component::from_binary(&stage.engine, source.bytes()).map_err(uncompiled)?;
+            let linked = stage.linker.instantiate_pre(&component).map_err(unlinked)?;
+            (Linked::Component(linked), self.way(source, &component, authored)?)
         };
         let first_memory = OnceLock::new();
         Ok(Prepared(Arc::new(Ready { linked, way, calls: stage.calls, first_memory })))
+    }
+
+    /// How a component's tools are called.
+    fn way(
+        &self,
+        source: &Source,
+        component: &Component,
+        authored: &Authored,
+    ) -> Result<Way, LoadError> {
+        match source.inspection().kind {
+            ComponentKind::Command => Way::command(Some(component), &authored.manifest),
+            ComponentKind::Functions => {
+                let docs = docs(source, authored);
+                let (functions, mut declared, undescribed) =
+                    Functions::of(component.engine(), component, &docs)?;
+                describe(&mut declared, &undescribed, &authored.manifest)?;
+                Ok(Way::Functions(functions, declared))
+            }
+            _ => Contract::of(component).map(Way::Contract),
+        }
     }
 
     /// The tools of a plugin: declared, or asked for.

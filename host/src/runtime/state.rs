@@ -6,14 +6,17 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::{HasData, ResourceTable};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::capabilities;
 use super::command::Program;
 use super::console::Console;
-use super::memory::MemoryMeter;
+use super::invocation::MAX_RESOURCES;
+use super::memory::{MemoryMeter, TotalMemory};
 use crate::auth::Principal;
 use crate::clock::Clock;
+use crate::config::PerCall;
 use crate::names::{ByteCount, Fuel, RequestId};
 
 /// How much a line of a guest's log matters (RFC 5424).
@@ -89,7 +92,11 @@ impl fmt::Debug for CallContext {
 pub(super) struct CallState {
     /// Made when a guest asks for anything of WASI: most calls never do, and making it
     /// costs as much as a small one.
-    pub(super) wasi: Option<Box<Wasi>>,
+    wasi: Option<Box<WasiCtx>>,
+    /// The same, where the guest is a module of WASI Preview 1.
+    preview1: Option<Box<WasiP1Ctx>>,
+    /// What the guest does there; `None` while it has asked for nothing.
+    console: Option<Console>,
     /// What a command is run with; `None` for every other component.
     pub(super) program: Option<Program>,
     pub(super) resources: ResourceTable,
@@ -119,6 +126,38 @@ const IMPORT_FUEL: u64 = 1_000;
 const RANDOM_BYTE_FUEL: u64 = 20;
 
 impl CallState {
+    /// The state of a call that begins now; `None` while a plugin is asked for its tools.
+    pub(super) fn new(
+        quota: &PerCall,
+        total: &Arc<TotalMemory>,
+        clock: &Arc<dyn Clock>,
+        call: Option<(Principal, CallContext)>,
+    ) -> Self {
+        let mut resources = ResourceTable::new();
+        resources.set_max_capacity(MAX_RESOURCES);
+        let started = clock.now();
+        Self {
+            wasi: None,
+            preview1: None,
+            console: None,
+            program: None,
+            resources,
+            memory: MemoryMeter::new(quota.memory, Arc::clone(total)),
+            call,
+            clock: Arc::clone(clock),
+            started,
+            deadline: started + quota.deadline,
+            fuel: quota.fuel,
+            imports: 0,
+            host_calls: 0,
+            max_host_calls: quota.host_calls,
+            max_output: quota.max_output,
+            log_lines: 0,
+            max_log_lines: quota.log_lines,
+            last_progress: None,
+        }
+    }
+
     /// Counts a call of an import, and passes the state on to it.
     pub(super) fn imported(&mut self) -> &mut Self {
         self.imports = self.imports.saturating_add(1);
@@ -127,38 +166,40 @@ impl CallState {
 
     /// All that it has printed, up to a bound.
     pub(super) fn printed(&self) -> Option<String> {
-        self.wasi.as_ref().and_then(|wasi| wasi.console.text())
+        self.console.as_ref().and_then(Console::text)
     }
 
     /// What a command wrote to standard output and standard error.
     pub(super) fn console(&self) -> (Vec<u8>, String) {
-        let console = self.wasi.as_ref().map(|wasi| &wasi.console);
-        console
-            .map(|console| (console.output(), console.text().unwrap_or_default()))
-            .unwrap_or_default()
+        let console = self.console.as_ref();
+        let told = |console: &Console| (console.output(), console.text().unwrap_or_default());
+        console.map(told).unwrap_or_default()
+    }
+
+    /// WASI Preview 1 in its inert form: every function of it gets at its state through
+    /// this.
+    pub(super) fn preview1(&mut self) -> &mut WasiP1Ctx {
+        self.imported();
+        let preview1 = self.preview1.take();
+        let preview1 = preview1.unwrap_or_else(|| Box::new(self.inert_wasi().build_p1()));
+        self.preview1.insert(preview1)
+    }
+
+    fn inert_wasi(&mut self) -> WasiCtxBuilder {
+        let program = self.program.take();
+        let console = match program {
+            Some(_) => Console::apart(self.max_output),
+            None => Console::default(),
+        };
+        let frozen = self.call.is_none();
+        capabilities::inert(self.console.insert(console), program, frozen)
     }
 
     /// What the calls of imports have cost so far.
     pub(super) fn imports_cost(&self) -> Fuel {
-        let drawn = self.wasi.as_ref().map_or(0, |wasi| wasi.console.drawn());
+        let drawn = self.console.as_ref().map_or(0, Console::drawn);
         let drawn = drawn.saturating_mul(RANDOM_BYTE_FUEL);
         Fuel(self.imports.saturating_mul(IMPORT_FUEL).saturating_add(drawn))
-    }
-}
-
-/// A call's WASI, and what it makes its host do there.
-pub(super) struct Wasi {
-    ctx: WasiCtx,
-    console: Console,
-}
-
-impl Wasi {
-    fn new(frozen: bool, program: Option<Program>, max_output: ByteCount) -> Self {
-        let console = match program {
-            Some(_) => Console::apart(max_output),
-            None => Console::default(),
-        };
-        Self { ctx: capabilities::inert(&console, program, frozen), console }
     }
 }
 
@@ -173,10 +214,8 @@ impl WasiView for CallState {
     /// Every function of WASI gets at its state through this.
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.imported();
-        let frozen = self.call.is_none();
-        let wasi = self.wasi.get_or_insert_with(|| {
-            Box::new(Wasi::new(frozen, self.program.take(), self.max_output))
-        });
-        WasiCtxView { ctx: &mut wasi.ctx, table: &mut self.resources }
+        let wasi = self.wasi.take();
+        let wasi = wasi.unwrap_or_else(|| Box::new(self.inert_wasi().build()));
+        WasiCtxView { ctx: self.wasi.insert(wasi), table: &mut self.resources }
     }
 }

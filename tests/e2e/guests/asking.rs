@@ -30,7 +30,7 @@ pub(super) async fn progress() {
 
 #[tokio::test]
 pub(super) async fn context() {
-    let (host, _) = with("context", "").await;
+    let (host, _) = with("context", "per_call.max_output = '7KiB'").await;
     let key = host.key("alice", &["--subject", "ada", "--scope", "context:*"]).await;
     let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let meta = json!({
@@ -47,6 +47,7 @@ pub(super) async fn context() {
         ("request_id", json!(answer.request_id())),
         ("traceparent", json!(traceparent)),
         ("tracestate", json!("vendor=1")),
+        ("max_output_bytes", json!(7 << 10)),
         ("client_metadata", json!(r#"{"com.example/tenant":{"id":3}}"#)),
     ] {
         assert_eq!(told[field], value, "{field}: {told}");

@@ -6,7 +6,9 @@
 
 mod answering;
 mod asking;
+mod commands;
 mod computing;
+mod functions;
 mod growing;
 mod listing;
 
@@ -15,7 +17,9 @@ use std::time::{Duration, Instant};
 use bulkhead_tests::{Answer, Client, Host};
 use serde_json::{Value, json};
 
-use self::{answering::*, asking::*, computing::*, growing::*, listing::*};
+use self::{
+    answering::*, asking::*, commands::*, computing::*, functions::*, growing::*, listing::*,
+};
 
 include!(concat!(env!("OUT_DIR"), "/guests.rs"));
 

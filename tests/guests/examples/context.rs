@@ -17,6 +17,7 @@ struct Context {
     remaining_time_ms: u128,
     remaining_fuel: u64,
     remaining_fuel_later: u64,
+    max_output_bytes: u64,
 }
 
 /// Repeats everything that a tool can know about its call.
@@ -33,5 +34,6 @@ fn context() -> Context {
         remaining_time_ms: call::remaining_time().as_millis(),
         remaining_fuel: call::remaining_fuel(),
         remaining_fuel_later: call::remaining_fuel(),
+        max_output_bytes: call::max_output_bytes(),
     }
 }

@@ -1,5 +1,6 @@
 //! What the guests share that misbehave where the SDK would not let them: the
-//! contract's bare bindings, and lists of tools that are wrong.
+//! contract's bare bindings, and lists of tools that are wrong. The contract is the
+//! version before the current one, which the host serves too.
 //!
 //! Guests that only compute, wait or answer wrongly are written with the SDK, as
 //! anybody's plugin is.

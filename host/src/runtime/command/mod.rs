@@ -4,7 +4,6 @@
 //! manifest says; standard output is the result, and the exit code says whether it is
 //! one. A command sees nothing else: no variables, no files, no sockets.
 
-mod adapt;
 mod arguments;
 mod ending;
 
@@ -16,13 +15,11 @@ use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex};
 use wasmtime_wasi::I32Exit;
 
-pub(super) use adapt::adapt;
-
 use super::engine::Sandbox;
 use super::inspection::Source;
 use super::invocation::{bounded, new_store};
 use super::output::Produced;
-use super::prepare::{Authored, DeclaredTool, LoadError, Prepared};
+use super::prepare::{Authored, DeclaredTool, Instantiated, LoadError, Prepared};
 use super::state::CallState;
 use crate::config::{Command, Manifest, PerCall, Stdout};
 
@@ -42,23 +39,23 @@ pub(super) struct Program {
 /// A command and its tools.
 pub(super) struct Commands {
     name: String,
-    run: ComponentExportIndex,
+    /// `None` of a module, whose `main` is `_start`.
+    run: Option<ComponentExportIndex>,
     tools: BTreeMap<String, Command>,
 }
 
 impl Commands {
-    /// The tools that the manifest says a component has.
-    pub(super) fn of(component: &Component, manifest: &Manifest) -> Result<Self, LoadError> {
-        let run = component
-            .component_type()
-            .exports(component.engine())
-            .find(|(name, _)| name.starts_with("wasi:cli/run@0.2."))
-            .and_then(|(name, _)| component.get_export_index(None, name))
-            .and_then(|interface| component.get_export_index(Some(&interface), "run"))
-            .ok_or_else(|| LoadError::new("it has no `wasi:cli/run` of WASI 0.2"))?;
+    /// The tools that the manifest says a component, or else a module, has.
+    pub(super) fn of(
+        component: Option<&Component>,
+        manifest: &Manifest,
+    ) -> Result<Self, LoadError> {
         let by_name = |command: &Command| (command.name.to_string(), command.clone());
-        let tools = manifest.commands.iter().map(by_name).collect();
-        Ok(Self { name: manifest.name.to_string(), run, tools })
+        Ok(Self {
+            name: manifest.name.to_string(),
+            run: component.map(run_of).transpose()?,
+            tools: manifest.commands.iter().map(by_name).collect(),
+        })
     }
 
     /// The tools as the manifest declares them.
@@ -101,11 +98,8 @@ impl Commands {
         program: Program,
     ) -> wasmtime::Result<Ended> {
         store.data_mut().program = Some(program);
-        let instance = prepared.instantiate(store).await?;
-        let main = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, self.run)?;
-        let status = match main.call_async(&mut *store, ()).await {
-            Ok((Ok(()),)) => 0,
-            Ok((Err(()),)) => 1,
+        let status = match self.main(prepared, store).await {
+            Ok(status) => status,
             Err(error) => match error.downcast_ref::<I32Exit>() {
                 Some(exit) => exit.0,
                 None => return Err(error),
@@ -114,6 +108,40 @@ impl Commands {
         let (stdout, stderr) = store.data().console();
         Ok(Ended { status, stdout, stderr })
     }
+
+    /// Runs `main` in an instance of its own; one that calls `exit` ends in an error.
+    async fn main(
+        &self,
+        prepared: &Prepared,
+        store: &mut Store<CallState>,
+    ) -> wasmtime::Result<i32> {
+        match (prepared.instantiate_either(store).await?, self.run) {
+            (Instantiated::Component(instance), Some(run)) => {
+                let main = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, run)?;
+                let (ended,) = main.call_async(store, ()).await?;
+                Ok(i32::from(ended.is_err()))
+            }
+            (Instantiated::Module(instance), None) => {
+                let main = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
+                main.call_async(store, ()).await?;
+                Ok(0)
+            }
+            (Instantiated::Component(_), None) | (Instantiated::Module(_), Some(_)) => {
+                Err(wasmtime::format_err!("a command without its `main`"))
+            }
+        }
+    }
+}
+
+/// Where a component has its `main`.
+fn run_of(component: &Component) -> Result<ComponentExportIndex, LoadError> {
+    let interfaces = component.component_type();
+    let mut interfaces = interfaces.exports(component.engine());
+    let found = interfaces.find(|(name, _)| name.starts_with("wasi:cli/run@0.2."));
+    found
+        .and_then(|(name, _)| component.get_export_index(None, name))
+        .and_then(|interface| component.get_export_index(Some(&interface), "run"))
+        .ok_or_else(|| LoadError::new("it has no `wasi:cli/run` of WASI 0.2"))
 }
 
 /// How a run ended that was not ended by the host.

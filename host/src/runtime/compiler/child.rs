@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
-use wasmtime::Engine;
+use wasmparser::Parser;
 use wasmtime::component::Component;
+use wasmtime::{Engine, Module};
 
 use super::ending;
 use crate::names::ByteCount;
@@ -96,7 +97,11 @@ pub fn compile_here(order: &Order) -> Result<(), CannotCompile> {
     let in_cache = |error: wasmtime::Error| CannotCompile::Cache(format!("{error:#}"));
     let cache = cache(&order.code).map_err(in_cache)?;
     let engine = Engine::new(&base_config(cache.clone(), order.engine)).map_err(in_cache)?;
-    let compiled = Component::from_binary(&engine, &component).map_err(|error| {
+    let compiled = match Parser::is_core_wasm(&component) {
+        true => Module::from_binary(&engine, &component).map(|module| module.image_range()),
+        false => Component::from_binary(&engine, &component).map(|made| made.image_range()),
+    };
+    let code = compiled.map_err(|error| {
         let no_memory = |cause: &(dyn std::error::Error + 'static)| {
             cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error)
                 == Some(rustix::io::Errno::NOMEM.raw_os_error())
@@ -107,7 +112,6 @@ pub fn compile_here(order: &Order) -> Result<(), CannotCompile> {
             false => CannotCompile::Invalid(format!("{error:#}")),
         }
     })?;
-    let code = compiled.image_range();
     if (code.end.addr() - code.start.addr()) as u64 > MAX_CODE.0 {
         return Err(CannotCompile::TooMuchCode);
     }
