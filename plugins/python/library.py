@@ -58,7 +58,7 @@ def load() -> None:
             pass  # A module below it is missing in this build of Python.
     for name in _PROCESSES.split():
         setattr(os, name, _no_processes)
-    os._exit = _leave  # type: ignore[assignment]
+    os._exit = _leave
 
 
 def hint(error: BaseException) -> str | None:

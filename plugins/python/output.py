@@ -11,7 +11,9 @@ class Captured(io.BufferedIOBase):
     def __init__(self, room: int) -> None:
         # It collects some KiB before it comes here: a call of Python for every `print`
         # would cost more than the print.
-        self.stream = io.TextIOWrapper(self, "utf-8", "backslashreplace", newline="")
+        self.stream = io.TextIOWrapper(  # type: ignore[type-var]
+            self, "utf-8", "backslashreplace", newline=""
+        )
         self._half = room // 2
         self._head = bytearray()
         self._tail = bytearray()

@@ -7,7 +7,7 @@ import library
 import room
 import snippet
 import tracebacks
-from bulkhead_sdk import ToolError, call, tool, wire
+from bulkhead_sdk import ToolError, call, tool
 
 library.load()
 

@@ -2,42 +2,35 @@
 
 The snippet shares Python with what answers for it, so it can spoil its own answer
 and nobody else's: an instance serves one call. What it might change without meaning
-harm (`print`, `len`, `json.dumps`, a trace function, `sys.stdout`) is put back.
+harm is not what answers: it has builtins of its own, its trace functions are taken
+out, and `sys.stdout` is put back.
 """
 
 import ast
 import builtins
 import io
-import json
-import json.encoder
 import linecache
 import sys
-import traceback
 import types
 import warnings
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import room
-import tracebacks
-from bulkhead_sdk import wire
 from output import Captured
 from tracebacks import FILE
 
 # Where the value of the last expression is put.
 _RESULT = "__result__"
-_KEPT = [
-    (module.__dict__, dict(module.__dict__))
-    for module in (builtins, json, json.encoder, traceback, linecache, wire, room, tracebacks)
-]
-# By these names, because the snippet may have changed the others.
+# The snippet's builtins: the same, in a module that is its own to change. Copied when
+# the component is built, where it costs no call anything.
+_BUILTINS = types.ModuleType("builtins", builtins.__doc__)
+_BUILTINS.__dict__.update(builtins.__dict__)
 _UNHOOKS = [
     partial(sys.settrace, None),
     partial(sys.setprofile, None),
     *(partial(sys.monitoring.set_events, tool, 0) for tool in range(6)),
 ]
-_ANY = BaseException
 # Given up when memory is exhausted, so that there is some to answer with. In the
 # built component it costs nothing: it is a part of the image, and zero.
 _RESERVE = [bytearray(1 << 20)]
@@ -72,8 +65,8 @@ def run(compiled: types.CodeType, code: str, data: Any, space: int) -> Ran:
     """Runs it; each of its streams keeps about `space` bytes."""
     ran = Ran(Captured(space), Captured(space))
     main = types.ModuleType("__main__")
-    main.__dict__.update(data=data, __builtins__=builtins)
-    sys.modules["__main__"] = main
+    main.__dict__.update(data=data, __builtins__=_BUILTINS)
+    sys.modules.update(__main__=main, builtins=_BUILTINS)
     linecache.cache[FILE] = (len(code), None, code.splitlines(keepends=True), FILE)
     # A model that asks for a number of ten thousand digits means it; fuel bounds it.
     sys.set_int_max_str_digits(0)
@@ -81,18 +74,16 @@ def run(compiled: types.CodeType, code: str, data: Any, space: int) -> Ran:
     sys.stdin, sys.stdout, sys.stderr = io.StringIO(), ran.stdout.stream, ran.stderr.stream
     try:
         exec(compiled, main.__dict__)
-    except _ANY as error:
+    except BaseException as error:
         ran.error = error
     # No function of Python may be called before this: a trace function would be told.
     for unhook in _UNHOOKS:
         try:
             unhook()
-        except _ANY:
+        except BaseException:
             # Nothing monitors; or a profile function was told of this very call and
             # has objected, which was its end.
             pass
-    for now, kept in _KEPT:
-        now.update(kept)
     sys.stdin, sys.stdout, sys.stderr = streams
     if isinstance(ran.error, MemoryError):
         _RESERVE.clear()
