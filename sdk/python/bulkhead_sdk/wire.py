@@ -16,9 +16,7 @@ def dump(value: Any) -> str:
         ValueError: The value has no form in JSON.
     """
     try:
-        text = json.dumps(
-            value, default=_other, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        )
+        text = _ENCODER.encode(value)
     except (TypeError, RecursionError) as error:
         raise ValueError(str(error)) from error
     return well_formed(text)
@@ -45,3 +43,8 @@ def _other(value: Any) -> Any:
     if isinstance(value, enum.Enum):
         return value.value
     raise TypeError(f"a {type(value).__name__} has no form in JSON")
+
+
+_ENCODER = json.JSONEncoder(
+    default=_other, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+)
