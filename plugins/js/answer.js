@@ -12,41 +12,55 @@ const LONGEST = 2_000;
 /**
  * What was printed, and the value as JSON, or as text where it has no form in JSON; both cut
  * so that they fit into `limit` bytes.
- * @param {{ text: string, dropped: number }} printed
+ * @param {string} printed
  * @param {unknown} value
  * @param {number} limit
  * @returns {{ stdout: string, result: unknown, truncated?: true }}
  */
 export function answer(printed, value, limit) {
-  const room = limit - 200;
-  let result = value === undefined ? null : asJson(value);
-  let stdout = printed.text.toWellFormed();
-  const size = bytes(JSON.stringify(result), room);
-  if (printed.dropped === 0 && size + bytes(JSON.stringify(stdout), room) <= room) {
-    return { stdout, result };
-  }
-  // The result is the shorter one as a rule, and says more: it may have half of the room.
-  if (size > room / 2) result = cut(inspect(value).toWellFormed(), room / 2, 0);
-  stdout = cut(stdout, room - bytes(JSON.stringify(result), room), printed.dropped);
-  return { stdout, result, truncated: true };
+  // The rest is for the braces and the keys.
+  const room = limit - 100;
+  const stdout = printed.toWellFormed();
+  const result = value === undefined ? null : asJson(value, room);
+  const sizes = { stdout: stdout.length > room ? room : jsonBytes(stdout), result: jsonBytes(result) };
+  if (sizes.stdout + sizes.result <= room) return { stdout, result };
+  // The result says more, and is the shorter one as a rule: it may have half of the room.
+  const share = Math.max(room / 2, room - sizes.stdout);
+  const short = sizes.result <= share ? result : cut(inspect(value).toWellFormed(), share);
+  return { stdout: cut(stdout, room - jsonBytes(short)), result: short, truncated: true };
 }
 
 /**
- * The error of a snippet, with frames of the snippet alone.
+ * The error of a snippet that ran, with frames of the snippet alone.
  * @param {any} thrown
- * @param {string} stdout
+ * @param {string} printed
  */
-export function failure(thrown, stdout, code = "JAVASCRIPT_ERROR") {
-  if (thrown instanceof ToolError) return thrown;
+export function failure(thrown, printed) {
   const error = isError(thrown);
   const type = error ? (text(thrown, "name") ?? "Error") : "thrown";
-  const message = short(error ? (text(thrown, "message") ?? "") : inspect(thrown));
+  const message = error ? (text(thrown, "message") ?? "") : inspect(thrown);
   const frames = error ? framesOf(stackOf(thrown)) : [];
-  const line = frames[0]?.line ?? null;
   const head = short(inspectError(thrown));
   const traceback = [head, ...frames.map(({ name, line }) => `    at ${name}, line ${line}`)].join("\n");
-  const details = { type: short(type), message, line, traceback, ...(stdout && { stdout: tail(stdout) }) };
-  return new ToolError(code, line === null ? head : `${head} (line ${line})`, { details });
+  const line = frames[0]?.line ?? null;
+  const details = { type: short(type), message: short(message), line, traceback };
+  return new ToolError("JAVASCRIPT_ERROR", line === null ? head : `${head} (line ${line})`, {
+    details: printed === "" ? details : { ...details, stdout: tail(printed) },
+  });
+}
+
+/**
+ * The error of a snippet that is none.
+ * @param {any} error
+ * @param {string} code
+ */
+export function refusal(error, code) {
+  const message = short(error.message);
+  const line = error.line ?? framesOf(stackOf(error))[0]?.line ?? null;
+  const head = `SyntaxError: ${message}`;
+  const hint = /^\s*(import|export)\b/m.test(code) ? ". Modules cannot be imported here" : "";
+  const details = { type: "SyntaxError", message, line, traceback: `${head}\n    at line ${line}` };
+  return new ToolError("SYNTAX_ERROR", `${head} (line ${line})${hint}`, { details });
 }
 
 /**
@@ -68,34 +82,53 @@ function framesOf(stack) {
     }));
 }
 
+/** Objects in one result; a text of that many is for no reader. */
+const OBJECTS = 10_000;
+
 class NoJson extends Error {}
 
 /**
- * A copy that is JSON through and through, or the value's text.
+ * A copy that is JSON through and through, and not much larger than `room` bytes; or else the
+ * value's text.
  * @param {unknown} value
+ * @param {number} room
  */
-function asJson(value) {
-  let left = 100_000;
+function asJson(value, room) {
+  let objects = OBJECTS;
+  let left = room;
+  const open = new Set();
   try {
-    return copy(value, []);
+    return copy(value);
   } catch {
-    // Not JSON, or something that throws when it is looked at.
+    // Not JSON, or too large, or something that throws when it is looked at.
     return inspect(value).toWellFormed();
   }
 
-  /** @param {any} value @param {object[]} outer @returns {unknown} */
-  function copy(value, outer) {
-    left -= 1;
+  /** @param {any} value @returns {unknown} */
+  function copy(value) {
+    left -= typeof value === "string" ? value.length + 2 : 2;
+    if (left < 0) throw new NoJson();
     if (typeof value === "string") return value.toWellFormed();
     if (value === null || typeof value === "boolean") return value;
     if (typeof value === "number" && Number.isFinite(value)) return value;
+    if (typeof value !== "object") throw new NoJson();
+    objects -= 1;
     // The copy is written by a native function that goes as deep as it is told to.
-    if (typeof value !== "object" || outer.includes(value) || outer.length > 50 || left < 0) throw new NoJson();
-    const inner = [...outer, value];
+    if (objects < 0 || open.size > 50 || open.has(value)) throw new NoJson();
+    open.add(value);
+    const copied = copyObject(value);
+    open.delete(value);
+    return copied;
+  }
+
+  /** @param {any} value */
+  function copyObject(value) {
     if (Array.isArray(value)) {
+      const { length } = value;
+      if (!(length * 2 <= left)) throw new NoJson();
       // One by one: `map` leaves holes.
       const items = [];
-      for (let i = 0; i < value.length; i++) items.push(value[i] === undefined ? null : copy(value[i], inner));
+      for (let i = 0; i < length; i++) items.push(value[i] === undefined ? null : copy(value[i]));
       return items;
     }
     const tag = Object.prototype.toString.call(value);
@@ -104,45 +137,39 @@ function asJson(value) {
     const object = Object.create(null);
     for (const key of Object.keys(value)) {
       const item = value[key];
-      if (item !== undefined) object[key.toWellFormed()] = copy(item, inner);
+      left -= key.length + 2;
+      if (item !== undefined) object[key.toWellFormed()] = copy(item);
     }
     return object;
   }
 }
 
 /**
- * The bytes of a text in UTF-8, or a number above `enough`.
- * @param {string} text @param {number} enough
+ * The bytes of a value as JSON. Native functions count; a loop over the text would cost more
+ * than most snippets.
+ * @param {unknown} value
  */
-function bytes(text, enough) {
-  if (text.length > enough) return text.length;
-  let size = text.length;
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    // A surrogate is half of four bytes.
-    if (unit >= 0x80) size += unit >= 0x800 && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1;
-  }
-  return size;
+function jsonBytes(value) {
+  return unescape(encodeURIComponent(JSON.stringify(value))).length;
 }
 
+const CUT = "\n… cut: there is more than fits";
+
 /**
- * The beginning of a text, so that it and the remark fit into this many bytes of JSON.
- * @param {string} text @param {number} room @param {number} dropped
+ * The beginning of a text, as much as fits into `room` bytes of JSON, and a remark.
+ * @param {string} text @param {number} room
  */
-function cut(text, room, dropped) {
-  let left = room - 80;
-  let end = 0;
-  while (end < text.length) {
-    const unit = text.charCodeAt(end);
-    if (unit < 0x20 || unit === 0x22 || unit === 0x5c) left -= unit < 0x20 && unit !== 0x0a ? 6 : 2;
-    else left -= unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3;
-    if (left < 0) break;
-    end += 1;
+function cut(text, room) {
+  if (text.length <= room && jsonBytes(text) <= room) return text;
+  const left = Math.max(room - jsonBytes(CUT), 0);
+  // Two for the quotation marks.
+  let start = text.slice(0, Math.max(left - 2, 0));
+  for (let size = jsonBytes(start); size > left && start !== ""; size = jsonBytes(start)) {
+    // Where the text is even, the next one fits.
+    start = start.slice(0, Math.min((start.length * left) / size, start.length - 1));
   }
-  if (end === text.length && dropped === 0) return text;
-  // Not between the halves of a surrogate pair.
-  if (/[\ud800-\udbff]/.test(text[end - 1] ?? "")) end -= 1;
-  return `${text.slice(0, end)}\n… cut: ${text.length - end + dropped} more characters`;
+  // The last character may have lost its second half.
+  return start.replace(/[\ud800-\udbff]$/, "") + CUT;
 }
 
 /** @param {string} text */

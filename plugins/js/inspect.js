@@ -105,13 +105,22 @@ function object(value, inner) {
   }
   const tag = slice(tagOf(value), "[object ".length, -1);
   if (tag === "Error") return `[${inspectError(value)}]`;
-  if (tag === "Date") return isoDate(value);
+  if (tag === "Date") return date(value);
+  if (tag === "Promise") return "Promise { pending }";
   if (tag === "RegExp") return patternText(value);
   if (tag === "Map" || tag === "Set") return collection(tag, value, inner);
   if (isArray(value)) return list("", value, inner);
   if (isView(value)) return list(`${tag} `, value, inner);
   const name = className(value) ?? "";
   return entries(name === "" || name === "Object" ? "" : `${name} `, value, inner);
+}
+
+function date(value) {
+  try {
+    return isoDate(value);
+  } catch {
+    return "Invalid Date";
+  }
 }
 
 function className(value) {

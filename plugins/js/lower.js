@@ -14,15 +14,10 @@ const AWAIT = "$bulkhead.Await";
  * The text of a function expression of `$bulkhead` (the helpers of `async.js`), which runs the
  * snippet and returns a promise of its last expression's value, or of what it returns.
  *
- * Throws `SyntaxError` as acorn does, with the place in `loc`.
+ * Throws a `SyntaxError`, as the engine does, if it is none.
  */
 export function lower(code) {
-  const program = parse(code, {
-    allowAwaitOutsideFunction: true,
-    allowReturnOutsideFunction: true,
-    ecmaVersion: "latest",
-    locations: true,
-  });
+  const program = parsed(code);
   const last = program.body.at(-1);
   let out = "";
   let at = 0;
@@ -113,6 +108,21 @@ export function lower(code) {
       `for (let ${items} = ${ITERATE}(${write(node.right, stream)}), ${step}; ` +
       `!(${step} = (yield ${next})).done;) { ${target} = ${step}.value; ${write(node.body, stream)} }`
     );
+  }
+}
+
+function parsed(code) {
+  try {
+    return parse(code, {
+      allowAwaitOutsideFunction: true,
+      allowReturnOutsideFunction: true,
+      ecmaVersion: "latest",
+    });
+  } catch (error) {
+    // Its message ends with the place, as in `(2:7)`.
+    const [, message, line] = /^(.*) \((\d+):\d+\)$/s.exec(error.message) ?? [];
+    if (line === undefined) throw error;
+    throw Object.assign(new SyntaxError(message), { line: Number(line) });
   }
 }
 

@@ -3,18 +3,19 @@
 // Every call has a fresh instance, so a snippet can spoil its own call and nothing else. What
 // it may spend is the host's business; this file makes its ends readable.
 
-import { call, ToolError } from "bulkhead-sdk";
+import { call } from "bulkhead-sdk";
 import { Promise, runJobs } from "bulkhead-sdk/promise";
 
-import { answer, failure } from "./answer.js";
+import { answer, failure, refusal } from "./answer.js";
 import { helpers } from "./async.js";
 import { inspect } from "./inspect.js";
-import { restore } from "./intrinsics.js";
+import { restore, uncurried } from "./intrinsics.js";
 import { lower } from "./lower.js";
 import { globals as timers, runTimer } from "./timers.js";
 
 // By another name, it is evaluated in the global scope and not in this one.
 const evaluate = globalThis.eval;
+const slice = uncurried(String.prototype.slice);
 
 /**
  * Runs a snippet of JavaScript (ES2024, QuickJS) in a fresh sandbox and returns what it
@@ -33,10 +34,15 @@ const evaluate = globalThis.eval;
  */
 export function runJs(code, input) {
   const limit = Math.min(call.maxOutputBytes, 2 ** 24);
-  const printed = { text: "", dropped: 0 };
+  let printed = "";
   Object.assign(globalThis, timers, { input, console: consoleThat(print) });
 
-  const program = compile(code);
+  let program;
+  try {
+    program = compile(code);
+  } catch (error) {
+    throw refusal(error, code);
+  }
   let ended;
   try {
     ended = { value: run(program) };
@@ -45,13 +51,15 @@ export function runJs(code, input) {
   }
   // From here on, what the snippet replaced is as it was.
   restore();
-  if ("error" in ended) throw failure(ended.error, printed.text);
-  return answer(printed, ended.value, limit);
+  if ("error" in ended) throw failure(ended.error, printed);
+  return answer(printed, outcome(ended.value, printed), limit);
 
-  /** @param {string} line */
-  function print(line) {
-    if (printed.text.length <= limit) printed.text += `${line}\n`;
-    else printed.dropped += line.length + 1;
+  /** @param {unknown[]} values */
+  function print(values) {
+    // What is above the limit is cut off in the end, and need not be made.
+    if (printed.length > limit) return;
+    for (let i = 0; i < values.length; i++) printed += (i === 0 ? "" : " ") + inspect(values[i]);
+    printed = slice(`${printed}\n`, 0, limit + 1);
   }
 }
 
@@ -62,7 +70,10 @@ export function runJs(code, input) {
  * @returns {() => unknown}
  */
 function compile(code) {
-  if (/\b(async|await)\b/.test(code)) return waiting(code);
+  if (/\b(async|await)\b/.test(code)) {
+    const lowered = lower(code);
+    return () => evaluate(lowered).call(globalThis, helpers);
+  }
   if (/^\s*\{/.test(code) && syntaxError(`(${code}\n)`) === undefined) {
     return () => evaluate(`(${code}\n)`);
   }
@@ -70,21 +81,7 @@ function compile(code) {
   if (error === undefined) return () => evaluate(code);
   const body = `(function () {${code}\n})`;
   if (syntaxError(body) === undefined) return () => evaluate(body).call(globalThis);
-  throw failure(error, "", "SYNTAX_ERROR");
-}
-
-/** @param {string} code */
-function waiting(code) {
-  /** @type {string} */
-  let lowered;
-  try {
-    lowered = lower(code);
-  } catch (/** @type {any} */ error) {
-    const message = error.message.replace(/ \(\d+:\d+\)$/, "");
-    const details = { type: "SyntaxError", message, line: error.loc?.line ?? null, traceback: "" };
-    throw new ToolError("SYNTAX_ERROR", `SyntaxError: ${message} (line ${details.line})`, { details });
-  }
-  return () => evaluate(lowered).call(globalThis, helpers);
+  throw error;
 }
 
 /**
@@ -100,29 +97,42 @@ function syntaxError(code) {
 }
 
 /**
- * What the program's value is once nothing is left to do.
+ * What the program returns, once nothing is left to do.
  * @param {() => unknown} program
  */
 function run(program) {
   const value = program();
   do runJobs(() => false);
   while (runTimer());
-  const promise = Promise.inspect(value);
-  if (promise === undefined) return value;
-  if (promise.state === "rejected") throw promise.value;
-  if (promise.state === "fulfilled") return promise.value;
-  throw new ToolError("JAVASCRIPT_ERROR", "The snippet waits for something that never happens.", {
-    details: { type: "Unsettled", message: "a promise that nothing settles", line: null, traceback: "" },
-  });
+  return value;
 }
 
-/** @param {(line: string) => void} print */
+/**
+ * What became of a value that may be a promise.
+ * @param {any} value
+ * @param {string} printed
+ */
+function outcome(value, printed) {
+  const promise = Promise.inspect(value) ?? (isNativePromise(value) ? { state: "pending" } : undefined);
+  if (promise === undefined) return value;
+  if (promise.state === "fulfilled") return promise.value;
+  if (promise.state === "rejected") throw failure(promise.value, printed);
+  throw failure(new Error("The snippet waits for something that never happens."), printed);
+}
+
+// One of the engine's own, such as that of `import()`: nothing settles it during a call.
+/** @param {unknown} value */
+function isNativePromise(value) {
+  try {
+    return Object.prototype.toString.call(value) === "[object Promise]";
+  } catch {
+    return false;
+  }
+}
+
+/** @param {(values: unknown[]) => void} print */
 function consoleThat(print) {
   /** @param {unknown[]} values */
-  const log = (...values) => {
-    let line = "";
-    for (let i = 0; i < values.length; i++) line += (i === 0 ? "" : " ") + inspect(values[i]);
-    print(line);
-  };
+  const log = (...values) => print(values);
   return { log, info: log, debug: log, warn: log, error: log, dir: log, table: log, trace: log };
 }
