@@ -9,6 +9,8 @@ import { builtinModules } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { withoutInit } from "./unexport.mjs";
+
 const sdk = dirname(fileURLToPath(import.meta.url));
 const [folder, out] = process.argv.slice(2);
 if (!folder || !out) fail("usage: node build.mjs SOURCE_FOLDER OUT.wasm");
@@ -104,9 +106,9 @@ async function componentized(jsSource) {
       sync: true,
       ...(isPlain ? { witPath: ownWit } : { witPath: join(sdk, "wit"), world: "tool-plugin" }),
     });
-    return component;
+    return withoutInit(component);
   } catch (error) {
-    fail(`${source}: ${error.message}`);
+    fail(`${source}: ${error.message.trim()}`);
   }
 }
 
