@@ -18,8 +18,8 @@ use wasmtime::component::Val;
 
 use super::shape::{Case, Field, Shape};
 
-/// The memory that the values of one call may take, in bytes: 500,000 numbers, or 380 KiB
-/// of bytes in base64 and more.
+/// The memory that the values of one call may take, in bytes: 300,000 numbers, or 400 KiB
+/// in base64. More than a call may bring unless its operator allows more.
 const MAX_BYTES: usize = 16 << 20;
 
 /// What a value takes apart from its text: itself, and what the allocator adds.
@@ -267,6 +267,9 @@ fn whole(text: &str) -> Option<i128> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (before, after) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = format!("{before}{after}");
+    if digits.is_empty() {
+        return None;
+    }
     let significant = digits.trim_end_matches('0');
     let dropped = digits.len() - significant.len();
     let significant = significant.trim_start_matches('0');

@@ -244,13 +244,19 @@ impl Function {
     }
 
     /// How many times more than other guests its function may hand over, counted as the
-    /// engine counts: a value is 32 bytes or so, and of `list<u8>` each byte is a value,
-    /// while its text is one byte and a third. Flags are counted as less than they take.
+    /// engine counts: each value is 40 bytes, while its text may be two. Of `list<u8>` each
+    /// byte is a value, and its text one byte and a third; where that is not repeated, what
+    /// else there is does not count.
+    ///
+    /// What the engine does not count is the memory around names, two times more than it
+    /// does count for a list of records. For flags, of which it counts the names alone, it
+    /// is thirty times more.
     fn handover(&self) -> usize {
         let any = |wanted| self.answer.as_ref().is_some_and(|answer| answer.any(wanted));
+        let lists = any(|shape| matches!(shape, Shape::List(_)));
         if any(|shape| matches!(shape, Shape::Flags { .. })) {
             1
-        } else if any(|shape| matches!(shape, Shape::Bytes)) {
+        } else if any(|shape| matches!(shape, Shape::Bytes)) && !lists {
             24
         } else {
             8
