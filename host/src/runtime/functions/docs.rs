@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use serde::Deserialize;
 use wasmtime::component::types::Type;
 
 use super::derive::MAX_PARTS;
+use super::section::{Described, Function, Interface, Package, World};
 use super::wit;
 use crate::sanitize::clean_text;
 
@@ -181,58 +181,6 @@ fn key(ty: &Type) -> Option<(Kind, Vec<String>)> {
         Type::Flags(names) => (Kind::Flags, few(names.names())?),
         _ => return None,
     })
-}
-
-/// The section as JSON: what we use of it.
-#[derive(Deserialize)]
-struct Package {
-    #[serde(default)]
-    worlds: BTreeMap<String, World>,
-    #[serde(default)]
-    interfaces: BTreeMap<String, Interface>,
-}
-
-#[derive(Deserialize)]
-struct World {
-    /// Inline interfaces, imported or exported.
-    #[serde(default)]
-    interfaces: BTreeMap<String, Interface>,
-    /// Those that are exported, where one of the same name is imported.
-    #[serde(default)]
-    interface_exports: BTreeMap<String, Interface>,
-    #[serde(default)]
-    funcs: BTreeMap<String, Function>,
-    #[serde(default)]
-    func_exports: BTreeMap<String, Function>,
-    #[serde(default)]
-    types: BTreeMap<String, Described>,
-}
-
-#[derive(Deserialize)]
-struct Interface {
-    #[serde(default)]
-    funcs: BTreeMap<String, Function>,
-    #[serde(default)]
-    types: BTreeMap<String, Described>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Function {
-    /// Of the section's first version.
-    Docs(Option<String>),
-    WithStability {
-        #[serde(default)]
-        docs: Option<String>,
-    },
-}
-
-#[derive(Deserialize)]
-struct Described {
-    #[serde(default)]
-    docs: Option<String>,
-    #[serde(default)]
-    items: BTreeMap<String, String>,
 }
 
 impl From<Package> for Docs {

@@ -1,6 +1,7 @@
 //! Values through JSON and back, types through schemas, and components through calls.
 
 mod components;
+mod docs;
 mod failures;
 mod types;
 mod values;
