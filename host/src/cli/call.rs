@@ -15,14 +15,13 @@ use super::serve::{LOCAL_AGENT, local_agent};
 use super::shared;
 use crate::config::Config;
 use crate::error::Error;
-use crate::names::{ByteCount, Fuel};
 use crate::pipeline::{self, Host};
 use crate::plugins::Change;
 use crate::respond::{self, Answer, Called, Reply};
 use crate::transport::{Body, Channel, Head, Presented, Progress, Version};
 
 /// How many reports of progress may wait to be printed.
-const PROGRESS_QUEUE: usize = 64;
+pub(super) const PROGRESS_QUEUE: usize = 64;
 
 #[derive(Debug, Args)]
 pub(super) struct Call {
@@ -113,8 +112,8 @@ impl Call {
         }
         eprintln!(
             "spent: {} fuel, {} at most, {:.3} ms",
-            grouped(spent.fuel),
-            kibibytes(spent.peak_memory),
+            shared::grouped(spent.fuel.0),
+            shared::kibibytes(spent.peak_memory.0),
             spent.run.as_secs_f64() * 1_000.0
         );
     }
@@ -136,7 +135,8 @@ async fn printing_progress(
     }
 }
 
-fn called(reply: Reply) -> Result<Called, Failure> {
+/// The call that a reply answers, however it ended.
+pub(super) fn called(reply: Reply) -> Result<Called, Failure> {
     let refused = |error: &Error| {
         Failure::new(failure::DATA, format!("{}: {}", error.code(), error.message()))
     };
@@ -157,34 +157,5 @@ fn tell_refusal(change: &Change) {
         | Change::Compiling { .. }
         | Change::Served { .. }
         | Change::Gone { .. } => {}
-    }
-}
-
-/// Digits in groups of three, as `12_345`.
-fn grouped(Fuel(fuel): Fuel) -> String {
-    let digits = fuel.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push('_');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-fn kibibytes(bytes: ByteCount) -> String {
-    format!("{} KiB", bytes.0.div_ceil(1024))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digits_are_grouped() {
-        for (fuel, text) in [(0, "0"), (999, "999"), (1_000, "1_000"), (12_345_678, "12_345_678")] {
-            assert_eq!(grouped(Fuel(fuel)), text);
-        }
     }
 }

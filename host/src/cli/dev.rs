@@ -1,6 +1,6 @@
 //! `bulkhead dev`: build, serve, watch, rebuild.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 
-use super::build::Builder;
+use super::build::{self, Language, MANIFEST, is_authored};
 use super::failure::{self, Failure};
 use super::lifecycle::{self, Listeners};
 use super::shared;
@@ -25,14 +25,18 @@ use crate::transport::{Channel, Head, Presented};
 /// The development key, under the state folder, for its owner only.
 const DEV_KEY: &str = "dev.key";
 
+/// What is built of the folder that an author works in, under the state folder.
+const DEV_FOLDER: &str = "dev";
+
 /// Who calls with it.
 const DEV_AGENT: &str = "dev";
 
-pub(super) fn run(config: Config, config_file: Option<&Path>) -> Result<ExitCode, Failure> {
+pub(super) fn run(mut config: Config, config_file: Option<&Path>) -> Result<ExitCode, Failure> {
+    let sources = Sources::of(&mut config).map_err(|error| Failure::new(failure::IO, error))?;
     shared::run(async {
         let listeners = Listeners::bind(&config)?;
         let address = listeners.public_address()?;
-        let sources = Sources::under(&config.plugins.dir);
+        sources.prepare().map_err(|error| Failure::new(failure::IO, error))?;
         sources.build_changed().await;
         let host = shared::host(&config)?;
         let key = dev_key(&host, &config)?;
@@ -41,6 +45,7 @@ pub(super) fn run(config: Config, config_file: Option<&Path>) -> Result<ExitCode
         })?;
         shared::load_plugins(&host, &tell).await;
         introduce(&host, &config, config_file, address, &key).await;
+        println!("The folder {} is watched. Ctrl-C ends.", sources.watched().display());
         let serving = lifecycle::serve(&host, &config, listeners);
         lifecycle::while_following(follow(&host, &sources), serving).await
     })?;
@@ -53,7 +58,7 @@ async fn follow(host: &Host, sources: &Sources) {
         sources.build_changed().await;
         host.plugins.refresh(&tell).await;
     };
-    plugins::follow(&sources.dir, is_source, changed).await;
+    plugins::follow(sources.watched(), is_authored, changed).await;
 }
 
 fn tell(change: &Change) {
@@ -65,60 +70,118 @@ fn tell(change: &Change) {
     }
 }
 
-/// Whether a changed path can change what is served.
-fn is_source(path: &Path) -> bool {
-    let ours = |part: &std::ffi::OsStr| {
-        let part = part.to_string_lossy();
-        !(part == "target" || part.starts_with('.') || part.ends_with('~'))
-    };
-    path.file_name().is_some_and(ours) && !path.iter().any(|part| part == "target")
+/// Where the sources are.
+#[derive(Debug)]
+enum Place {
+    /// In the drop folder: its folders with a manifest. What is built goes beside them.
+    Under(PathBuf),
+    /// The working folder is itself a source. What is built goes to a folder of ours.
+    Here { source: PathBuf, out: PathBuf },
 }
 
-/// The plugin sources of the drop folder: its folders with a `plugin.toml`.
+/// The sources that are built, and what is known of each.
 struct Sources {
-    dir: PathBuf,
+    place: Place,
     /// When each was last changed before it was last built.
     built: Mutex<BTreeMap<PathBuf, SystemTime>>,
+    /// The languages whose toolchain is missing, which was told.
+    missing: Mutex<BTreeSet<Language>>,
 }
 
 impl Sources {
-    fn under(dir: &Path) -> Self {
-        Self { dir: dir.to_path_buf(), built: Mutex::default() }
+    /// Looks where an author works: without a drop folder, and with a manifest in the
+    /// working folder, that folder alone is built and served.
+    fn of(config: &mut Config) -> std::io::Result<Self> {
+        let here = std::env::current_dir()?;
+        let dir = &mut config.plugins.dir;
+        let place = if !dir.is_dir() && here.join(MANIFEST).is_file() {
+            let out = config.state.dir.join(DEV_FOLDER);
+            dir.clone_from(&out);
+            Place::Here { source: here, out }
+        } else {
+            Place::Under(dir.clone())
+        };
+        Ok(Self { place, built: Mutex::default(), missing: Mutex::default() })
+    }
+
+    /// Makes the folder of ours. The state folder is there already, and its owner's alone.
+    fn prepare(&self) -> std::io::Result<()> {
+        match &self.place {
+            Place::Under(_) => Ok(()),
+            Place::Here { out, .. } => std::fs::create_dir_all(out),
+        }
+    }
+
+    /// The folder whose changes matter.
+    fn watched(&self) -> &Path {
+        match &self.place {
+            Place::Under(dir) => dir,
+            Place::Here { source, .. } => source,
+        }
     }
 
     /// Builds what changed since it was last built. What does not build is told, and
     /// what it made before stays served.
     async fn build_changed(&self) {
-        for source in self.changed() {
-            let out = self.dir.clone();
-            let built = tokio::task::spawn_blocking(move || {
-                let builder = Builder::new();
-                builder.install_target(&source).and_then(|()| builder.build(&source, &out))
-            });
-            match built.await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => eprintln!("✗ {error}"),
-                Err(error) => eprintln!("✗ {error}"),
+        for (source, changed) in self.changed() {
+            let out = match &self.place {
+                Place::Under(dir) => dir.clone(),
+                Place::Here { out, .. } => out.clone(),
+            };
+            let building = source.clone();
+            let built = tokio::task::spawn_blocking(move || build::build(&building, &out));
+            let is_done = match built.await {
+                Ok(Ok(built)) => {
+                    if let Place::Here { out, .. } = &self.place {
+                        alone(out, &source, &built.path);
+                    }
+                    true
+                }
+                Ok(Err(error)) => {
+                    let missing = error.is_missing_toolchain();
+                    if !missing || self.is_new(&source) {
+                        eprintln!("✗ {error}");
+                    }
+                    // It may be there at the next change.
+                    !missing
+                }
+                Err(error) => {
+                    eprintln!("✗ {error}");
+                    true
+                }
+            };
+            if is_done {
+                let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+                built.insert(source, changed);
             }
         }
     }
 
-    fn changed(&self) -> Vec<PathBuf> {
+    /// Whether it was not told yet that the toolchain of a source's language is missing.
+    fn is_new(&self, source: &Path) -> bool {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        Language::of(source).is_ok_and(|language| missing.insert(language))
+    }
+
+    fn changed(&self) -> Vec<(PathBuf, SystemTime)> {
         let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
-        let present = self.present();
-        let changed = present.iter().filter(|(source, at)| built.get(source) != Some(at));
-        let changed = changed.map(|(source, _)| source.clone()).collect();
-        *built = present.into_iter().collect();
-        changed
+        let mut present = self.present();
+        built.retain(|source, _| present.iter().any(|(path, _)| path == source));
+        present.retain(|(source, at)| built.get(source) != Some(at));
+        present
     }
 
     fn present(&self) -> Vec<(PathBuf, SystemTime)> {
-        let Ok(listing) = std::fs::read_dir(&self.dir) else {
-            return Vec::new();
+        let folders = match &self.place {
+            Place::Here { source, .. } => vec![source.clone()],
+            Place::Under(dir) => {
+                let listing = std::fs::read_dir(dir).into_iter().flatten();
+                listing.filter_map(|entry| Some(entry.ok()?.path())).collect()
+            }
         };
-        let mut sources: Vec<_> = listing
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.join("plugin.toml").is_file() && path.join("Cargo.toml").is_file())
+        let mut sources: Vec<_> = folders
+            .into_iter()
+            .filter(|path| path.join(MANIFEST).is_file())
             .map(|path| (path.clone(), last_change(&path)))
             .collect();
         sources.sort();
@@ -126,17 +189,37 @@ impl Sources {
     }
 }
 
-/// When the newest file below a folder was changed.
-fn last_change(dir: &Path) -> SystemTime {
-    let Ok(listing) = std::fs::read_dir(dir) else {
-        return SystemTime::UNIX_EPOCH;
+/// Makes a component the only one in a folder of ours, under its operator's sidecar.
+fn alone(folder: &Path, source: &Path, component: &Path) {
+    let sidecar = component.with_extension("toml");
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        // Another is what this one was called before its manifest changed.
+        if entry.path() != component && entry.path() != sidecar {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+    let placed = match build::sidecar_of(source, component) {
+        Some(theirs) => std::fs::copy(theirs, sidecar).map(drop),
+        None if sidecar.exists() => std::fs::remove_file(sidecar),
+        None => Ok(()),
     };
-    let changes = listing.filter_map(|entry| {
-        let path = entry.ok()?.path();
-        match is_source(&path) {
-            true if path.is_dir() => Some(last_change(&path)),
-            true => path.metadata().ok()?.modified().ok(),
-            false => None,
+    if let Err(error) = placed {
+        eprintln!("✗ {}: its sidecar does not hold: {error}", component.display());
+    }
+}
+
+/// When the newest file below a folder was changed that its author may have written.
+fn last_change(dir: &Path) -> SystemTime {
+    let changes = std::fs::read_dir(dir).into_iter().flatten().filter_map(|entry| {
+        let entry = entry.ok()?;
+        let path = entry.path();
+        if !is_authored(Path::new(&entry.file_name())) {
+            None
+        } else if path.is_dir() {
+            // A link may lead around in a circle.
+            (!path.is_symlink()).then(|| last_change(&path))
+        } else {
+            path.metadata().ok()?.modified().ok()
         }
     });
     changes.max().unwrap_or(SystemTime::UNIX_EPOCH)
@@ -211,7 +294,6 @@ async fn introduce(
     }
     println!("For an MCP client over HTTP:\n\n{:#}\n", http_client(&url, key));
     println!("For one over stdio:\n\n{:#}\n", stdio_client(config, config_file));
-    println!("The folder {} is watched. Ctrl-C ends.", config.plugins.dir.display());
 }
 
 /// A tool that answers without arguments, for a first try; one that only reads, if

@@ -17,10 +17,13 @@ mod dev;
 mod failure;
 mod key;
 mod lifecycle;
+mod new;
 mod plugin;
 mod progress;
 mod serve;
 mod shared;
+mod temporary;
+mod test;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -28,7 +31,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use build::{BuildError, Builder};
+pub use build::{BuildError, Built, build};
 use failure::Failure;
 
 use crate::runtime::COMPILE_COMMAND;
@@ -53,6 +56,10 @@ struct Arguments {
 enum Command {
     /// Build every plugin source under the folder, serve, and rebuild on change.
     ///
+    /// In a folder with a `plugin.toml` and without a `plugins/`, it builds and serves that
+    /// plugin alone. A source is in any language that `build` takes; one whose toolchain is
+    /// missing is told, and does not keep the others from being served.
+    ///
     /// Makes a development key that survives restarts, and prints what to paste into
     /// an MCP client. For an author's machine: it runs compilers, so nothing contains the
     /// process itself. Use `serve` in production.
@@ -61,8 +68,16 @@ enum Command {
     Serve(serve::Serve),
     /// Call one tool through the whole pipeline, and print its result and what it spent.
     Call(call::Call),
-    /// Build a plugin from its source, with its manifest inside.
+    /// Begin a plugin: write a source folder with a small tool, in any of six languages.
+    New(new::New),
+    /// Build a plugin from its source, in any language, with its manifest inside.
     Build(build::Build),
+    /// Build a plugin, make the calls of its examples.toml, and compare what comes back.
+    ///
+    /// Each goes through the whole pipeline, under the quotas of its sidecar NAME.toml where
+    /// there is one beside the source folder or in it. Shows what each call spent, and how
+    /// much of a model's context each tool takes. Ends with 1 when something differs.
+    Test(test::Test),
     /// Look at plugins.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
@@ -109,7 +124,9 @@ fn dispatch(Arguments { config, command }: Arguments) -> Result<ExitCode, Failur
         Command::Dev => dev::run(load()?, config.as_deref()),
         Command::Serve(command) => command.run(load()?),
         Command::Call(command) => command.run(load()?),
+        Command::New(command) => command.run(),
         Command::Build(command) => command.run(),
+        Command::Test(command) => command.run(load()?),
         Command::Plugin(command) => command.run(),
         Command::Key(command) => command.run(&load()?),
         Command::Config(command) => command.run(config.as_deref()),

@@ -1,18 +1,20 @@
 //! `bulkhead plugin`: look at plugins.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Subcommand;
+use serde_json::Value;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::failure::{self, Failure};
 use super::progress::Progress;
 use super::shared;
-use crate::clock::SystemClock;
-use crate::config::{self, Containment, Manifest, PerCall, Totals};
-use crate::runtime::{Authored, ComponentKind, Inspection, Sandbox, Source};
+use crate::config::{Manifest, PerCall};
+use crate::runtime::{Authored, ComponentKind, DeclaredTool, Inspection, LoadError, Source};
 use crate::sanitize::{clean_line, clean_text};
+use crate::telemetry::log_to_stderr;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Plugin {
@@ -33,14 +35,16 @@ impl Plugin {
         let bytes = std::fs::read(&file).map_err(|error| failed(&error))?;
         let source = Source::new(bytes).map_err(|error| failed(&error))?;
         let inspection = source.inspection();
-        let manifest = inspection
-            .manifest
-            .as_deref()
-            .map(|text| Manifest::parse("its manifest", text))
-            .transpose()
-            .map_err(|problems| failed(&problems))?;
+        let manifest = match manifest_text(&file, inspection).map_err(|error| failed(&error))? {
+            Some((place, text)) => {
+                Some(Manifest::parse(&place, &text).map_err(|problems| failed(&problems))?)
+            }
+            None => None,
+        };
+        // What loading it warns of belongs to what an author wants to know.
+        log_to_stderr(LevelFilter::WARN);
         identity(&file, manifest.as_ref(), source.bytes().len());
-        tools(&source, manifest.as_ref())?;
+        tools(&file, &source, manifest.as_ref())?;
         imports(inspection);
         if let Some(manifest) = &manifest {
             wants(manifest);
@@ -49,7 +53,23 @@ impl Plugin {
     }
 }
 
-fn identity(file: &std::path::Path, manifest: Option<&Manifest>, bytes: usize) {
+/// The author's manifest, inside the component or beside it, and where it is.
+fn manifest_text(file: &Path, inspection: &Inspection) -> io::Result<Option<(String, String)>> {
+    if let Some(text) = &inspection.manifest {
+        return Ok(Some(("its manifest".to_owned(), text.clone())));
+    }
+    let beside = file.with_extension("plugin.toml");
+    Ok(text_beside(&beside)?.map(|text| (beside.display().to_string(), text)))
+}
+
+fn text_beside(path: &Path) -> io::Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        text => text.map(Some),
+    }
+}
+
+fn identity(file: &Path, manifest: Option<&Manifest>, bytes: usize) {
     match manifest {
         Some(manifest) => {
             println!("{} {}", manifest.name, manifest.version);
@@ -65,63 +85,84 @@ fn identity(file: &std::path::Path, manifest: Option<&Manifest>, bytes: usize) {
     println!("  {} KiB", bytes.div_ceil(1024));
 }
 
-fn tools(source: &Source, manifest: Option<&Manifest>) -> Result<(), Failure> {
+fn tools(file: &Path, source: &Source, manifest: Option<&Manifest>) -> Result<(), Failure> {
     let inspection = source.inspection();
-    println!("\ntools");
-    let why_not = match inspection.kind {
-        ComponentKind::Tools | ComponentKind::Functions => None,
-        ComponentKind::Command | ComponentKind::CommandModule => None,
-        ComponentKind::Nothing => Some("none: it exports nothing"),
-        ComponentKind::CoreModule => Some("none: a core module, not a component"),
+    let (way, is_served) = match inspection.kind {
+        ComponentKind::Tools => ("the contract bulkhead:plugin", true),
+        ComponentKind::Functions => ("a plain component: each function is one", true),
+        ComponentKind::Command => ("a WASI command, WASI 0.2", true),
+        ComponentKind::CommandModule => ("a WASI command, WASI Preview 1", true),
+        ComponentKind::Nothing => ("none: it exports nothing", false),
+        ComponentKind::CoreModule => ("none: a module without a `main`, no component", false),
     };
-    if let Some(why_not) = why_not {
-        println!("  {why_not}");
+    println!("\ntools ({way})");
+    if !is_served {
         for export in &inspection.exports {
             println!("  exports {}", clean_line(export, 128));
         }
         return Ok(());
     }
-    let unnamed =
-        Manifest::named("unnamed".parse().map_err(|rule| Failure::new(failure::DATA, rule))?);
-    let authored = Authored { manifest: manifest.unwrap_or(&unnamed).clone(), wit: None };
-    let listed = shared::run(async {
-        let cache = std::env::temp_dir().join(format!("bulkhead-{}", std::process::id()));
-        let quota = PerCall::default();
-        let totals = Totals { calls: 1, memory: quota.memory };
-        let limits = config::Compiler::default();
-        let all = Containment::default();
-        let sandbox = Sandbox::new(&cache, Arc::new(SystemClock), &totals, limits, &all)
-            .map_err(|error| Failure::new(failure::UNAVAILABLE, error))?;
-        let sandbox = Arc::new(sandbox);
-        // What this compiled is of no further use.
-        let _removed = RemovedAtEnd(cache);
-        let progress = Progress::begin("loading it");
-        let compiling = || progress.tell("compiling it");
-        let prepared = match sandbox.prepare(source, &authored, &compiling).await {
-            Ok(prepared) => prepared,
-            Err(why) => return Ok(Err(why)),
-        };
-        Ok::<_, Failure>(sandbox.list_tools(&prepared, &quota).await)
-    })?;
-    match listed {
+    match list(file, source, manifest)? {
         Err(why) => println!("  cannot be told: {}", clean_text(&why.to_string())),
-        Ok(tools) => {
-            for tool in tools {
-                let gist = shared::gist(&tool.description);
-                println!("  {:<24} {gist}", clean_line(&tool.name, 64));
-            }
-        }
+        Ok(tools) => tools.iter().for_each(show),
     }
     Ok(())
 }
 
-/// A folder that is removed when this is dropped.
-struct RemovedAtEnd(PathBuf);
+/// The tools as the plugin declares them, or why it cannot be loaded.
+fn list(
+    file: &Path,
+    source: &Source,
+    manifest: Option<&Manifest>,
+) -> Result<Result<Vec<DeclaredTool>, LoadError>, Failure> {
+    let failed = |why: &dyn std::fmt::Display| {
+        Failure::new(failure::DATA, format!("{}: {why}", file.display()))
+    };
+    let unnamed = Manifest::named("unnamed".parse().map_err(|rule| failed(&rule))?);
+    let wit = text_beside(&file.with_extension("wit")).map_err(|error| failed(&error))?;
+    let authored = Authored { manifest: manifest.unwrap_or(&unnamed).clone(), wit };
+    shared::run(async {
+        let (sandbox, _compiled) = shared::sandbox()?;
+        let progress = Progress::begin("loading it");
+        let compiling = || progress.tell("compiling it");
+        Ok(match sandbox.prepare(source, &authored, &compiling).await {
+            Ok(prepared) => sandbox.list_tools(&prepared, &PerCall::default()).await,
+            Err(why) => Err(why),
+        })
+    })
+}
 
-impl Drop for RemovedAtEnd {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+fn show(tool: &DeclaredTool) {
+    println!("  {:<24} {}", clean_line(&tool.name, 64), shared::gist(&tool.description));
+    let arguments = keys(&tool.input_schema);
+    let result = match tool.output_schema.as_deref().map(keys) {
+        None => String::new(),
+        Some(keys) if keys.is_empty() => " -> structured".to_owned(),
+        Some(keys) => format!(" -> {{{keys}}}"),
+    };
+    println!("  {:<24} ({arguments}){result}", "");
+}
+
+/// What an object of a schema holds, as `text: string, top?: integer`.
+fn keys(schema: &str) -> String {
+    let Ok(schema) = serde_json::from_str::<Value>(schema) else { return "?".to_owned() };
+    let required = schema.get("required").and_then(Value::as_array);
+    let is_required = |key: &str| {
+        required.is_some_and(|required| required.iter().any(|name| name.as_str() == Some(key)))
+    };
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let key = |(name, schema): (&String, &Value)| {
+        let mark = if is_required(name) { "" } else { "?" };
+        let of_type = schema.get("type").map(|kind| match kind {
+            Value::Array(kinds) => {
+                kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("|")
+            }
+            kind => kind.as_str().unwrap_or_default().to_owned(),
+        });
+        format!("{name}{mark}{}", of_type.map_or_else(String::new, |kind| format!(": {kind}")))
+    };
+    let all: Vec<_> = properties.into_iter().flatten().map(key).collect();
+    clean_line(&all.join(", "), 200)
 }
 
 fn imports(inspection: &Inspection) {

@@ -7,11 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::failure::{self, Failure};
 use super::progress::Progress;
+use super::temporary::TemporaryFolder;
 use crate::boot::{self, BootError};
-use crate::config::Config;
+use crate::clock::SystemClock;
+use crate::config::{self, Config, Containment, PerCall, Totals};
 use crate::containment::{self, Plan};
 use crate::pipeline::Host;
 use crate::plugins::Change;
+use crate::runtime::Sandbox;
 use crate::sanitize::clean_line;
 use crate::telemetry::log_to_stderr;
 
@@ -58,6 +61,16 @@ pub(super) fn host(config: &Config) -> Result<Arc<Host>, Failure> {
     boot::host(config).map_err(boot_failure)
 }
 
+/// A sandbox for a look at one plugin. What it compiles is in the folder, and gone with it.
+pub(super) fn sandbox() -> Result<(Arc<Sandbox>, TemporaryFolder), Failure> {
+    let folder = TemporaryFolder::new().map_err(|error| Failure::new(failure::IO, error))?;
+    let totals = Totals { calls: 1, memory: PerCall::default().memory };
+    let (limits, all) = (config::Compiler::default(), Containment::default());
+    let sandbox = Sandbox::new(folder.path(), Arc::new(SystemClock), &totals, limits, &all)
+        .map_err(|error| Failure::new(failure::UNAVAILABLE, error))?;
+    Ok((Arc::new(sandbox), folder))
+}
+
 pub(super) fn boot_failure(error: BootError) -> Failure {
     let code = match error {
         BootError::State(_) | BootError::Audit(_) => failure::IO,
@@ -102,4 +115,35 @@ pub(super) fn gist(description: &str) -> String {
     let paragraph = description.split("\n\n").next().unwrap_or_default();
     let sentence = paragraph.split_once(". ").map_or(paragraph, |(sentence, _)| sentence);
     clean_line(sentence.trim_end_matches('.'), CHARS)
+}
+
+/// A size, for people.
+pub(super) fn kibibytes(bytes: u64) -> String {
+    format!("{} KiB", bytes.div_ceil(1024))
+}
+
+/// Digits in groups of three, as `12_345`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push('_');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1_000"), (12_345_678, "12_345_678")]
+        {
+            assert_eq!(grouped(number), text);
+        }
+    }
 }

@@ -3,6 +3,8 @@
 //! A type may use another one twice, and that one another: forty such types are a few
 //! hundred bytes, and 2^40 parts when laid out. So parts are counted, and depth is bounded.
 
+use std::sync::Arc;
+
 use wasmtime::component::types::{ComponentFunc, Type};
 
 use super::docs::Types;
@@ -127,7 +129,7 @@ impl Deriver<'_> {
         &mut self,
         ty: &Type,
         names: impl Iterator<Item = &'b str>,
-    ) -> Result<(Option<String>, Vec<Case>), String> {
+    ) -> Result<(Option<Arc<str>>, Vec<Case>), String> {
         let mut cases = Vec::new();
         for name in names {
             cases.push(Case { name: self.name(name)?, doc: None, payload: None });
@@ -135,7 +137,7 @@ impl Deriver<'_> {
         Ok(self.documented(ty, cases))
     }
 
-    fn documented(&self, ty: &Type, mut cases: Vec<Case>) -> (Option<String>, Vec<Case>) {
+    fn documented(&self, ty: &Type, mut cases: Vec<Case>) -> (Option<Arc<str>>, Vec<Case>) {
         let docs = self.types.of(ty);
         for case in &mut cases {
             case.doc = docs.and_then(|docs| docs.item(&case.name));

@@ -5,16 +5,21 @@
 //! takes it over.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use serde::Deserialize;
 use wasmtime::component::types::Type;
 
 use super::derive::MAX_PARTS;
+use super::section::{Described, Function, Interface, Package, World};
 use super::wit;
 use crate::sanitize::clean_text;
 
 /// The most documentation that is read of one plugin, in bytes.
 pub(super) const MAX_BYTES: usize = 256 << 10;
+
+/// The longest description of a type, a field or a case, in characters: a schema repeats
+/// it wherever the type is used.
+const MAX_CHARS: usize = 1_000;
 
 /// The most names of fields and cases that are compared to find which type is which.
 const MAX_COMPARED: usize = 50_000;
@@ -26,24 +31,26 @@ pub(in crate::runtime) struct Docs {
     world: Scope,
     /// By the interface's own name: `words` of `example:text/words@0.1.0`.
     interfaces: BTreeMap<String, Scope>,
+    /// The types of all interfaces: one that uses another's describes none of its types.
+    types: BTreeMap<String, Arc<TypeDocs>>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Scope {
     functions: BTreeMap<String, String>,
-    types: BTreeMap<String, TypeDocs>,
+    types: BTreeMap<String, Arc<TypeDocs>>,
 }
 
 /// What was written about a type, and about its fields or cases.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub(super) struct TypeDocs {
-    pub(super) doc: Option<String>,
-    items: BTreeMap<String, String>,
+    pub(super) doc: Option<Arc<str>>,
+    items: BTreeMap<String, Arc<str>>,
 }
 
 impl TypeDocs {
     /// What was written about a field or a case.
-    pub(super) fn item(&self, name: &str) -> Option<String> {
+    pub(super) fn item(&self, name: &str) -> Option<Arc<str>> {
         self.items.get(name).cloned()
     }
 }
@@ -79,6 +86,9 @@ impl Docs {
         for (name, scope) in other.interfaces {
             self.interfaces.entry(name).or_default().merge(scope);
         }
+        for (name, docs) in other.types {
+            self.types.entry(name).or_insert(docs);
+        }
         self
     }
 
@@ -94,11 +104,10 @@ impl Docs {
         }
     }
 
-    /// What was written about a type. One that an interface uses from another is
-    /// described there.
-    fn of_type(&self, interface: Option<&str>, name: &str) -> Option<&TypeDocs> {
+    /// What was written about a type.
+    fn of_type(&self, interface: Option<&str>, name: &str) -> Option<&Arc<TypeDocs>> {
         let own = self.scope(interface).and_then(|scope| scope.types.get(name));
-        own.or_else(|| self.interfaces.values().find_map(|scope| scope.types.get(name)))
+        own.or_else(|| self.types.get(name))
     }
 }
 
@@ -122,7 +131,7 @@ fn own_name(interface: &str) -> &str {
 /// The described types that a function can use, found by the names of their fields or
 /// cases: a type's own name is not part of it.
 #[derive(Debug, Default)]
-pub(super) struct Types(HashMap<(Kind, Vec<String>), TypeDocs>);
+pub(super) struct Types(HashMap<(Kind, Vec<String>), Arc<TypeDocs>>);
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Kind {
@@ -137,7 +146,7 @@ impl Types {
     pub(super) fn of(&self, ty: &Type) -> Option<&TypeDocs> {
         match self.0.is_empty() {
             true => None,
-            false => self.0.get(&key(ty)?),
+            false => self.0.get(&key(ty)?).map(|docs| &**docs),
         }
     }
 
@@ -155,7 +164,7 @@ impl Types {
         let Some(key) = key(ty) else { return };
         *compared = compared.saturating_add(key.1.len());
         if *compared <= MAX_COMPARED {
-            self.0.entry(key).or_insert_with(|| found.clone());
+            self.0.entry(key).or_insert_with(|| Arc::clone(found));
         }
     }
 }
@@ -174,74 +183,30 @@ fn key(ty: &Type) -> Option<(Kind, Vec<String>)> {
     })
 }
 
-/// The section as JSON: what we use of it.
-#[derive(Deserialize)]
-struct Package {
-    #[serde(default)]
-    worlds: BTreeMap<String, World>,
-    #[serde(default)]
-    interfaces: BTreeMap<String, Interface>,
-}
-
-#[derive(Deserialize)]
-struct World {
-    /// Inline interfaces, imported or exported.
-    #[serde(default)]
-    interfaces: BTreeMap<String, Interface>,
-    /// Those that are exported, where one of the same name is imported.
-    #[serde(default)]
-    interface_exports: BTreeMap<String, Interface>,
-    #[serde(default)]
-    funcs: BTreeMap<String, Function>,
-    #[serde(default)]
-    func_exports: BTreeMap<String, Function>,
-    #[serde(default)]
-    types: BTreeMap<String, Described>,
-}
-
-#[derive(Deserialize)]
-struct Interface {
-    #[serde(default)]
-    funcs: BTreeMap<String, Function>,
-    #[serde(default)]
-    types: BTreeMap<String, Described>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Function {
-    /// Of the section's first version.
-    Docs(Option<String>),
-    WithStability {
-        #[serde(default)]
-        docs: Option<String>,
-    },
-}
-
-#[derive(Deserialize)]
-struct Described {
-    #[serde(default)]
-    docs: Option<String>,
-    #[serde(default)]
-    items: BTreeMap<String, String>,
-}
-
 impl From<Package> for Docs {
     fn from(package: Package) -> Self {
         let mut docs = Self::default();
-        let interfaces = |all: BTreeMap<String, Interface>| {
-            let scope = |(name, Interface { funcs, types })| (name, Scope::new(funcs, types));
-            all.into_iter().map(scope).collect()
-        };
         for world in package.worlds.into_values() {
-            let World { interfaces: either, interface_exports, funcs, func_exports, types } = world;
-            for (all, funcs) in [(interface_exports, func_exports), (either, funcs)] {
-                let world = Scope::new(funcs, BTreeMap::new());
-                docs = docs.merge(Self { world, interfaces: interfaces(all) });
-            }
-            docs.world.merge(Scope::new(BTreeMap::new(), types));
+            let World { interfaces, interface_exports, funcs, func_exports, types } = world;
+            docs.world.merge(Scope::new(func_exports, types));
+            docs.world.merge(Scope::new(funcs, BTreeMap::new()));
+            docs.add(interface_exports);
+            docs.add(interfaces);
         }
-        docs.merge(Self { world: Scope::default(), interfaces: interfaces(package.interfaces) })
+        docs.add(package.interfaces);
+        docs
+    }
+}
+
+impl Docs {
+    fn add(&mut self, interfaces: BTreeMap<String, Interface>) {
+        for (name, Interface { funcs, types }) in interfaces {
+            let scope = Scope::new(funcs, types);
+            for (name, docs) in &scope.types {
+                self.types.entry(name.clone()).or_insert_with(|| Arc::clone(docs));
+            }
+            self.interfaces.entry(name).or_default().merge(scope);
+        }
     }
 }
 
@@ -252,9 +217,9 @@ impl Scope {
             Some((name, clean(&docs?)?))
         });
         let types = types.into_iter().map(|(name, Described { docs, items })| {
-            let items = items.into_iter().filter_map(|(name, doc)| Some((name, clean(&doc)?)));
-            let doc = docs.as_deref().and_then(clean);
-            (name, TypeDocs { doc, items: items.collect() })
+            let items = items.into_iter().filter_map(|(name, doc)| Some((name, short(&doc)?)));
+            let doc = docs.as_deref().and_then(short);
+            (name, Arc::new(TypeDocs { doc, items: items.collect() }))
         });
         Self { functions: functions.collect(), types: types.collect() }
     }
@@ -265,4 +230,10 @@ fn clean(doc: &str) -> Option<String> {
     let clean = clean_text(doc);
     let clean = clean.trim();
     (!clean.is_empty()).then(|| clean.to_owned())
+}
+
+fn short(doc: &str) -> Option<Arc<str>> {
+    let doc = clean(doc)?;
+    let end = doc.char_indices().nth(MAX_CHARS).map_or(doc.len(), |(end, _)| end);
+    doc.get(..end).map(Arc::from)
 }

@@ -50,7 +50,8 @@ fn case(name: &str, cases: &[Case], payload: Option<&Val>) -> Produced {
         }
         _ => None,
     };
-    let written = || case.and_then(|case| case.doc.clone()).unwrap_or_else(|| sentence(name));
+    let written =
+        || case.and_then(|case| case.doc.as_deref()).map_or_else(|| sentence(name), str::to_owned);
     told(code, message.unwrap_or_else(written), more)
 }
 

@@ -1,6 +1,8 @@
 //! What a WIT type is in JSON: the one form that the schema, the reader of arguments and
 //! the writer of results agree on.
 
+use std::sync::Arc;
+
 use wasmtime::component::Val;
 
 /// A type, with what its author wrote about it.
@@ -17,21 +19,21 @@ pub(super) enum Shape {
     List(Box<Shape>),
     Tuple(Vec<Shape>),
     Record {
-        doc: Option<String>,
+        doc: Option<Arc<str>>,
         fields: Vec<Field>,
     },
     Variant {
-        doc: Option<String>,
+        doc: Option<Arc<str>>,
         cases: Vec<Case>,
     },
     /// Its cases have no payload.
     Enum {
-        doc: Option<String>,
+        doc: Option<Arc<str>>,
         cases: Vec<Case>,
     },
     /// Its cases have no payload.
     Flags {
-        doc: Option<String>,
+        doc: Option<Arc<str>>,
         cases: Vec<Case>,
     },
     Option(Box<Shape>),
@@ -75,7 +77,7 @@ impl Shape {
 #[derive(Clone, Debug)]
 pub(super) struct Field {
     pub(super) name: String,
-    pub(super) doc: Option<String>,
+    pub(super) doc: Option<Arc<str>>,
     pub(super) shape: Shape,
 }
 
@@ -83,7 +85,7 @@ pub(super) struct Field {
 #[derive(Clone, Debug)]
 pub(super) struct Case {
     pub(super) name: String,
-    pub(super) doc: Option<String>,
+    pub(super) doc: Option<Arc<str>>,
     pub(super) payload: Option<Shape>,
 }
 

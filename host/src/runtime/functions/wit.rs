@@ -9,6 +9,11 @@ use wit_parser::{PackageId, PackageMetadata, Resolve, WorldItem};
 
 use super::docs::MAX_BYTES;
 
+/// The most interfaces and worlds in one text. `wit-parser` follows what they use from each
+/// other by recursion: 6,000 interfaces in a row overflow a thread's stack, and with it
+/// end the server. Pinned by `hostile_wit_is_answered`.
+const MAX_SCOPES: usize = 500;
+
 /// The section of a folder of WIT: its package, and what is exported of the packages
 /// in its `deps`.
 ///
@@ -24,6 +29,10 @@ pub fn package_docs_of(wit_folder: &Path) -> Result<Vec<u8>, String> {
 pub(super) fn docs_of_text(text: &str) -> Result<Vec<u8>, String> {
     if text.len() > MAX_BYTES {
         return Err(format!("it is larger than {} KiB", MAX_BYTES >> 10));
+    }
+    let scopes = ["interface", "world"].map(|keyword| text.matches(keyword).count());
+    if scopes.iter().sum::<usize>() > MAX_SCOPES {
+        return Err(format!("it has more than {MAX_SCOPES} interfaces and worlds"));
     }
     let mut resolve = Resolve::new();
     let package = resolve.push_str("wit", text).map_err(|error| format!("{error:#}"))?;

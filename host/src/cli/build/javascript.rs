@@ -1,0 +1,32 @@
+//! JavaScript and TypeScript, by the build script of the SDK, which bundles and
+//! componentizes.
+
+use std::path::Path;
+
+use super::error::BuildError;
+use super::toolchain::{Project, read};
+
+/// The build script, in `node_modules`.
+const SCRIPT: &str = "bulkhead-sdk/build.mjs";
+
+pub(super) fn compile(project: &Project, out: &Path) -> Result<Vec<u8>, BuildError> {
+    let node = project.find("node").ok_or_else(|| {
+        BuildError::missing_toolchain(
+            format!("{} is written in JavaScript, and `node` was not found", project.name),
+            &[
+                "brew install node".to_owned(),
+                "sudo apt-get install nodejs npm   # or https://nodejs.org, 20 or newer".to_owned(),
+            ],
+        )
+    })?;
+    let script = project.find_in_node_modules(SCRIPT).ok_or_else(|| {
+        BuildError::missing_toolchain(
+            format!("{} has not installed what its package.json asks for", project.name),
+            &[format!("npm install --prefix {}", project.shown())],
+        )
+    })?;
+    let mut command = node.command(project);
+    command.arg(script).arg(&project.folder).arg(out);
+    project.run(command, str::trim)?;
+    read(out)
+}

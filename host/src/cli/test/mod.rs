@@ -1,0 +1,192 @@
+//! `bulkhead test`: builds a plugin, and makes the calls of its `examples.toml` through
+//! the whole pipeline.
+
+mod compare;
+mod examples;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use self::compare::Came;
+use self::examples::{EXAMPLES, Example};
+use self::report::Outcome;
+use super::build::sidecar_of;
+use super::call::{PROGRESS_QUEUE, called};
+use super::failure::{self, Failure};
+use super::lifecycle;
+use super::serve::{LOCAL_AGENT, local_agent};
+use super::shared;
+use super::temporary::TemporaryFolder;
+use crate::config::{Config, PerAgent};
+use crate::pipeline::{self, Host};
+use crate::plugins::Change;
+use crate::respond;
+use crate::transport::{Body, Channel, Head, Presented, Version};
+
+#[derive(Debug, Args)]
+pub(super) struct Test {
+    /// The plugin's source folder.
+    ///
+    /// Its `examples.toml` has a table for each call:
+    ///
+    ///   [[call]]
+    ///   tool = "greet"
+    ///   arguments = { name = "Ada" }
+    ///   result = { greeting = "Hello, Ada!" }   # each key named must be equal
+    ///
+    /// or, instead of `result`, `text = "a part of the text"` or `error = "CODE"`.
+    #[arg(default_value = ".", verbatim_doc_comment)]
+    source: PathBuf,
+    /// Print what was found as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Test {
+    pub(super) fn run(self, config: Config) -> Result<ExitCode, Failure> {
+        let source = self.source.canonicalize().map_err(|error| {
+            Failure::new(failure::DATA, format!("{}: {error}", self.source.display()))
+        })?;
+        let examples = read_examples(&source)?;
+        let temporary = TemporaryFolder::new().map_err(|error| Failure::new(failure::IO, error))?;
+        let config = alone(config, temporary.path())?;
+        let component = match build(&source, &config.plugins.dir)? {
+            Ok(component) => component,
+            Err(code) => return Ok(code),
+        };
+        if let Some(sidecar) = sidecar_of(&source, &component) {
+            std::fs::copy(&sidecar, component.with_extension("toml"))
+                .map_err(|error| Failure::new(failure::IO, error))?;
+        }
+        shared::contain(&config)?;
+        shared::run(async {
+            let host = shared::host(&config)?;
+            load(&host).await?;
+            know_every_tool(&host, &source, &examples)?;
+            let mut outcomes = Vec::with_capacity(examples.len());
+            for example in &examples {
+                outcomes.push(outcome(&host, example).await?);
+            }
+            lifecycle::finish_records(&host).await;
+            let snapshot = host.plugins.snapshot();
+            let tools = snapshot.catalog().tools();
+            match self.json {
+                true => println!("{:#}", report::json(&outcomes, tools)),
+                false => report::print(&outcomes, tools),
+            }
+            Ok(ExitCode::from(u8::from(!outcomes.iter().all(Outcome::is_ok))))
+        })
+    }
+}
+
+fn read_examples(source: &Path) -> Result<Vec<Example>, Failure> {
+    let path = source.join(EXAMPLES);
+    let failed = |why: String| Failure::new(failure::DATA, why);
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        failed(format!(
+            "{}: {error}. It says what to call and what has to come back:\n\n    [[call]]\n    \
+             tool = \"NAME\"\n    arguments = {{ }}\n    text = \"a part of the text\"\n\n\
+             or, instead of `text`, `result = {{ … }}` (each key named must be equal in the \
+             structured result) or `error = \"CODE\"`",
+            path.display()
+        ))
+    })?;
+    examples::parse(&path, &text).map_err(failed)
+}
+
+/// The configuration of a host that serves this plugin to this process, and whose
+/// records nobody keeps. Compiled code is kept, since compiling takes longest.
+fn alone(mut config: Config, folder: &Path) -> Result<Config, Failure> {
+    let made = |name: &str| {
+        let path = folder.join(name);
+        std::fs::create_dir(&path).map(|()| path).map_err(|error| Failure::new(failure::IO, error))
+    };
+    config.plugins.dir = made("plugins")?;
+    config.audit.path = made("audit")?.join("audit.jsonl");
+    // What an agent may do, and how often, is not what is tested.
+    config.agents.clear();
+    config.per_agent = PerAgent::default();
+    Ok(config)
+}
+
+/// Builds in a process of its own: a compiler needs what this process gives up before it
+/// starts the sandbox. Returns the code that it ended with, if it told of an error.
+fn build(source: &Path, out: &Path) -> Result<Result<PathBuf, ExitCode>, Failure> {
+    let failed = |error: std::io::Error| Failure::new(failure::SOFTWARE, error);
+    let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+    command.arg("build").arg(source).arg("--out").arg(out).stderr(Stdio::inherit());
+    let built = command.output().map_err(failed)?;
+    if !built.status.success() {
+        let code = built.status.code().and_then(|code| u8::try_from(code).ok());
+        return Ok(Err(code.map_or(ExitCode::FAILURE, ExitCode::from)));
+    }
+    let printed = String::from_utf8_lossy(&built.stdout);
+    Ok(Ok(PathBuf::from(printed.trim_end_matches('\n'))))
+}
+
+async fn load(host: &Host) -> Result<(), Failure> {
+    let tell = |change: &Change| tracing::debug!("{change}");
+    shared::load_plugins(host, &tell).await;
+    match host.plugins.refused().await.as_slice() {
+        [] => Ok(()),
+        [(file, why), ..] => Err(Failure::new(failure::DATA, format!("{file}: {why}"))),
+    }
+}
+
+fn know_every_tool(host: &Host, source: &Path, examples: &[Example]) -> Result<(), Failure> {
+    let snapshot = host.plugins.snapshot();
+    let names = || snapshot.catalog().tools().iter().map(|tool| tool.name.as_str());
+    match examples.iter().find(|example| !names().any(|name| name == example.tool)) {
+        None => Ok(()),
+        Some(Example { line, tool, .. }) => {
+            let path = source.join(EXAMPLES);
+            let hint = match crate::config::nearest(tool, names()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("it has {}", names().collect::<Vec<_>>().join(", ")),
+            };
+            Err(Failure::new(
+                failure::DATA,
+                format!("{}:{line}: the plugin has no tool `{tool}`; {hint}", path.display()),
+            ))
+        }
+    }
+}
+
+async fn outcome(host: &Arc<Host>, example: &Example) -> Result<Outcome, Failure> {
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": { "name": example.tool, "arguments": example.arguments } });
+    let presented = Presented::Local(local_agent(LOCAL_AGENT)?);
+    let version = Some(Version::LATEST_HANDSHAKE.as_str().to_owned());
+    let head = Head::without_headers(Channel::Local, presented, version);
+    let request_id = head.request_id;
+    // Nobody looks at reports of progress.
+    let (progress, _reports) = mpsc::channel(PROGRESS_QUEUE);
+    let body = Body::Read(request.to_string().into());
+    let answering = pipeline::answer(host, head, body, progress, CancellationToken::new());
+    let called = called(answering.await)?;
+    let came = match &called.result {
+        Err(error) => {
+            Came::Error { code: error.code().to_string(), message: error.message().to_owned() }
+        }
+        Ok(_) => {
+            let result = respond::tool_result(&called, Version::LATEST, request_id)
+                .map_err(|error| Failure::new(failure::SOFTWARE, error.message()))?;
+            let result = serde_json::from_str(result.get());
+            Came::Result(result.map_err(|error| Failure::new(failure::SOFTWARE, error))?)
+        }
+    };
+    Ok(Outcome {
+        line: example.line,
+        tool: example.tool.clone(),
+        spent: called.cost,
+        output_bytes: called.result.as_ref().map_or(0, |output| output.bytes() as u64),
+        differences: compare::differences(&example.expected, &came),
+    })
+}

@@ -1,0 +1,7 @@
+module plugin
+
+go 1.27
+
+require bulkhead v0.0.0
+
+replace bulkhead => ./bulkhead
