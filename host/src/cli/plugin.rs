@@ -168,7 +168,9 @@ fn keys(schema: &str) -> String {
 fn imports(inspection: &Inspection) {
     let ungranted = inspection.ungranted();
     println!("\nimports");
-    if inspection.imports.is_empty() {
+    if inspection.kind == ComponentKind::CommandModule {
+        println!("  {:<44} inert", "WASI Preview 1");
+    } else if inspection.imports.is_empty() {
         println!("  nothing");
     }
     for import in &inspection.imports {

@@ -1,4 +1,4 @@
-module plugin
+module example.com/{{name}}
 
 go 1.27
 

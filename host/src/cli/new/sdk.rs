@@ -32,7 +32,7 @@ pub(super) const PYTHON: &[Embedded] = files!("sdk/python/bulkhead_sdk":
 
 pub(super) const JAVASCRIPT: &[Embedded] = files!("sdk/javascript":
     "build.mjs" "globals.d.ts" "index.d.ts" "index.js" "package.json" "promise.js" "schema.mjs"
-    "serve.js" "tools.mjs" "wit/call.wit" "wit/tools.wit" "wit/types.wit"
+    "serve.js" "tools.mjs" "unexport.mjs" "wit/call.wit" "wit/tools.wit" "wit/types.wit"
 );
 
 /// The versions of the contract, by the folder that the SDK for Rust names.

@@ -13,6 +13,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::LevelFilter;
 
 use self::compare::Came;
 use self::examples::{EXAMPLES, Example};
@@ -42,6 +43,7 @@ pub(super) struct Test {
     ///   result = { greeting = "Hello, Ada!" }   # each key named must be equal
     ///
     /// or, instead of `result`, `text = "a part of the text"` or `error = "CODE"`.
+    /// BULKHEAD__TELEMETRY__LOG=debug shows what the plugin logs and prints.
     #[arg(default_value = ".", verbatim_doc_comment)]
     source: PathBuf,
     /// Print what was found as JSON.
@@ -113,6 +115,10 @@ fn alone(mut config: Config, folder: &Path) -> Result<Config, Failure> {
     // What an agent may do, and how often, is not what is tested.
     config.agents.clear();
     config.per_agent = PerAgent::default();
+    // Of an ordinary run, what is told belongs to a server.
+    if config.telemetry.log == LevelFilter::INFO {
+        config.telemetry.log = LevelFilter::WARN;
+    }
     Ok(config)
 }
 
