@@ -1,11 +1,12 @@
 // The plugin's side of the contract (`wit/tools.wit`): lists the tools that `build.mjs`
 // found, and turns a call into a call of the author's function.
 
-import { connect, log, Output, ToolError } from "./index.js";
+import { call, connect, log, Output, ToolError } from "./index.js";
 import { Promise, queueMicrotask, runJobs } from "./promise.js";
 
 // Before the author's module runs, which the generated entry imports after this one.
 Object.assign(globalThis, { Promise, queueMicrotask, console: console() });
+Math.random = random(Math.random);
 
 /**
  * The interface `tools`.
@@ -69,6 +70,21 @@ function failure(error) {
   }
   const { code, message, retryable, retryAfterMs, details } = error;
   return { code, message, retryable, retryAfterMs, details: structured(details) };
+}
+
+// The engine was seeded when the plugin was built, and would repeat itself in every call. So
+// its numbers are moved by what the request's id says: no less even, and different each time.
+function random(next) {
+  let shift;
+  return () => {
+    if (shift === undefined) {
+      let hash = 0;
+      for (const letter of call.requestId) hash = (Math.imul(hash, 31) + letter.charCodeAt(0)) >>> 0;
+      shift = hash / 2 ** 32;
+      for (let skip = hash % 64; skip > 0; skip--) next();
+    }
+    return (next() + shift) % 1;
+  };
 }
 
 // The engine has no console. What programs print is for the operator.
