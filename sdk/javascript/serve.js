@@ -54,7 +54,9 @@ function output(result, wrapped) {
   }
   if (wrapped) return { content: [], structured: JSON.stringify({ result: result ?? null }) };
   if (result === undefined || result === null) return { content: [] };
-  if (typeof result === "string") return { content: [{ tag: "text", val: { text: result } }] };
+  if (typeof result === "string") {
+    return { content: [{ tag: "text", val: { text: result.toWellFormed() } }] };
+  }
   const isObject = typeof result === "object" && !Array.isArray(result);
   return { content: [], structured: structured(isObject ? result : { result }) };
 }
@@ -65,11 +67,20 @@ const structured = (value) => (value === undefined ? undefined : JSON.stringify(
 // and the operator the stack.
 function failure(error) {
   if (!(error instanceof ToolError)) {
-    log("error", `${error?.name ?? "thrown"}: ${error?.message ?? error}\n${error?.stack ?? ""}`);
-    error = new ToolError("TOOL_FAILED", String(error?.message ?? error));
+    const message = messageOf(error);
+    log("error", `${message}\n${error instanceof Error ? error.stack : ""}`);
+    error = new ToolError("TOOL_FAILED", message);
   }
   const { code, message, retryable, retryAfterMs, details } = error;
-  return { code, message, retryable, retryAfterMs, details: structured(details) };
+  return { code, message: message.toWellFormed(), retryable, retryAfterMs, details: structured(details) };
+}
+
+function messageOf(error) {
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return "The tool failed.";
+  }
 }
 
 // The engine was seeded when the plugin was built, and would repeat itself in every call. So
