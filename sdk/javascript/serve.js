@@ -68,7 +68,7 @@ const structured = (value) => (value === undefined ? undefined : JSON.stringify(
 function failure(error) {
   if (!(error instanceof ToolError)) {
     const message = messageOf(error);
-    log("error", `${message}\n${error instanceof Error ? error.stack : ""}`);
+    log("error", error instanceof Error ? `${error.name}: ${message}\n${error.stack}` : message);
     error = new ToolError("TOOL_FAILED", message);
   }
   const { code, message, retryable, retryAfterMs, details } = error;
