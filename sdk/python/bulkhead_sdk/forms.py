@@ -172,7 +172,7 @@ class Forms:
 
     def _union(self, members: Sequence[Any]) -> Form:
         forms = [self.of(member) for member in members if member is not type(None)]
-        schema = forms[0].schema if len(forms) == 1 else {"anyOf": [f.schema for f in forms]}
+        schema: Schema = forms[0].schema if len(forms) == 1 else {"anyOf": [f.schema for f in forms]}
         if type(None) in members and "$ref" in schema:
             name = schema["$ref"].removeprefix(_DEFINITIONS)
             self._nullable.add(name)
