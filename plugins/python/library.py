@@ -17,7 +17,7 @@ _MODULES = """
     datetime decimal difflib dis email email.generator email.message email.parser
     email.policy email.utils enum fnmatch fractions functools getopt graphlib gzip hashlib
     heapq hmac html html.entities html.parser importlib inspect io ipaddress itertools json
-    keyword linecache locale logging math numbers operator os pathlib pickle platform pprint
+    keyword linecache locale logging math numbers operator os pathlib pickle platform pprint pydoc
     queue quopri random re reprlib sched secrets shlex signal sqlite3 stat statistics string
     string.templatelib struct subprocess sys tempfile textwrap threading time timeit token
     tokenize tomllib traceback types typing unicodedata unittest urllib.parse uuid warnings

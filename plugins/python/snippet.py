@@ -68,6 +68,7 @@ def run(compiled: types.CodeType, code: str, data: Any, space: int) -> Ran:
     main.__dict__.update(data=data, __builtins__=_BUILTINS)
     sys.modules.update(__main__=main, builtins=_BUILTINS)
     linecache.cache[FILE] = (len(code), None, code.splitlines(keepends=True), FILE)
+    sys.argv = [FILE]
     # A model that asks for a number of ten thousand digits means it; fuel bounds it.
     sys.set_int_max_str_digits(0)
     streams = sys.stdin, sys.stdout, sys.stderr

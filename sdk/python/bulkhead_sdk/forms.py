@@ -23,6 +23,7 @@ Read = Callable[[Any], Any]
 _MISSING: Any = object()
 # The largest integer below which every integer has a `float` of its own.
 _EXACT = 2**53
+_DEFINITIONS = "#/$defs/"
 
 
 class Mismatch(ValueError):
@@ -68,6 +69,7 @@ class Forms:
         self._open: list[type] = []
         self._readers: dict[type, Read] = {}
         self._recursive: set[type] = set()
+        self._nullable: set[str] = set()
         self._definitions: dict[str, Schema] = {}
 
     def document(self, form: Form) -> Schema:
@@ -76,7 +78,13 @@ class Forms:
             return form.schema
         # MCP wants the root's type to be said there, and not by reference.
         said = {"type": "object"} if "$ref" in form.schema else {}
-        return {**said, **form.schema, "$defs": self._definitions}
+        # Of an object's keywords all but the type let null pass. `anyOf` would say the
+        # same, but the host follows no reference through a choice into itself.
+        nullable = {
+            _or_null_name(name): {**self._definitions[name], "type": ["object", "null"]}
+            for name in sorted(self._nullable)
+        }
+        return {**said, **form.schema, "$defs": {**self._definitions, **nullable}}
 
     def of(self, hint: Any) -> Form:
         """The form of a hint.
@@ -164,8 +172,12 @@ class Forms:
 
     def _union(self, members: Sequence[Any]) -> Form:
         forms = [self.of(member) for member in members if member is not type(None)]
-        schema = forms[0].schema if len(forms) == 1 else {"anyOf": [f.schema for f in forms]}
-        if type(None) in members:
+        schema: Schema = forms[0].schema if len(forms) == 1 else {"anyOf": [f.schema for f in forms]}
+        if type(None) in members and "$ref" in schema:
+            name = schema["$ref"].removeprefix(_DEFINITIONS)
+            self._nullable.add(name)
+            schema = {"$ref": _DEFINITIONS + _or_null_name(name)}
+        elif type(None) in members:
             schema = _or_null(schema)
 
         def read(value: Any) -> Any:
@@ -222,7 +234,7 @@ class Forms:
     def _class(self, cls: Any, fields: list[Field], make: Callable[..., Any]) -> Form:
         if cls in self._open or cls in self._recursive:
             self._recursive.add(cls)
-            return Form({"$ref": f"#/$defs/{cls.__name__}"}, lambda v: self._readers[cls](v))
+            return Form({"$ref": _DEFINITIONS + cls.__name__}, lambda v: self._readers[cls](v))
         description, _ = docs.parse(docs.own_doc(cls))
         self._open.append(cls)
         form = self.object(self._sided(fields), make)
@@ -234,7 +246,7 @@ class Forms:
         if cls.__name__ in self._definitions:
             raise TypeError(f"two recursive classes are named {cls.__name__}")
         self._definitions[cls.__name__] = schema
-        return Form({"$ref": f"#/$defs/{cls.__name__}"}, form.read)
+        return Form({"$ref": _DEFINITIONS + cls.__name__}, form.read)
 
     def _sided(self, fields: list[Field]) -> list[Field]:
         """A dataclass's defaults are for whoever writes the object."""
@@ -304,6 +316,10 @@ def _choice(choices: list[tuple[Any, Any]]) -> Form:
 
     said = {"type": names[kinds.pop()]} if len(kinds) == 1 else {}
     return Form({**said, "enum": values}, read)
+
+
+def _or_null_name(name: str) -> str:
+    return f"{name}OrNull"
 
 
 def _or_null(schema: Schema) -> Schema:

@@ -121,7 +121,7 @@ def failed(error: BaseException) -> ToolError:
     """
     traceback.print_exception(error)
     kind = type(error).__name__
-    return ToolError("TOOL_FAILED", f"The tool failed: {kind}. Its log says more.")
+    return ToolError("TOOL_FAILED", f"The tool failed: {kind}. The log of its host says more.")
 
 
 def _read(tool: Tool, arguments: str) -> dict[str, Any]:

@@ -35,6 +35,11 @@ class Tree:
     children: "list[Tree]" = field(default_factory=list)
 
 
+@dataclass
+class Chain:
+    next: "Chain | None" = None
+
+
 class Options(TypedDict):
     deep: bool
     limit: NotRequired[int]
@@ -212,6 +217,17 @@ class Hints(unittest.TestCase):
         self.assertEqual(list(document["$defs"]), ["Tree"])
         self.assertEqual(document["prefixItems"][0], document["prefixItems"][1])
         self.assertEqual(document["prefixItems"][2], document["prefixItems"][3])
+
+    def test_a_class_may_hold_itself_or_null(self) -> None:
+        forms = Forms(output=False)
+        form = forms.of(Chain)
+        held = {"next": {"$ref": "#/$defs/ChainOrNull", "default": None}}
+        chain = {"type": "object", "properties": held, "additionalProperties": False}
+        self.assertEqual(
+            forms.document(form)["$defs"],
+            {"Chain": chain, "ChainOrNull": {**chain, "type": ["object", "null"]}},
+        )
+        self.assertEqual(form.read({"next": {"next": None}}), Chain(Chain(None)))
 
     def test_what_has_no_form_is_refused(self) -> None:
         hints: list[Any] = [

@@ -129,7 +129,7 @@ class Tools(unittest.TestCase):
         with contextlib.redirect_stderr(io.StringIO()) as log:
             error = self.failing(fail, {})
         self.assertEqual(error.code, "TOOL_FAILED")
-        self.assertEqual(error.message, "The tool failed: OSError. Its log says more.")
+        self.assertEqual(error.message, "The tool failed: OSError. The log of its host says more.")
         self.assertIn("the password is hunter2", log.getvalue())
 
     def test_a_result_without_a_form_in_json_is_an_error(self) -> None:
