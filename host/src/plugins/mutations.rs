@@ -40,6 +40,20 @@ secrets = ["CRM_TOKEN"]
 [suggests]
 fuel = "20M"
 memory = "16MiB"
+[[command]]
+name = "find"
+description = "Finds records."
+input_schema = { type = "object", properties.id = { type = "string", maxLength = 8 } }
+output_schema = '{"type":"object"}'
+stdin = { from = "id" }
+stdout = "json"
+args = ["-x", { from = "id" }, { flag = "--id", from = "id" }]
+annotations = { read_only = true }
+[tools.find]
+title = "Find"
+description = """
+Finds
+records."""
 "#;
 
 const SIDECAR: &str = r#"prefix = "crm_"
@@ -297,7 +311,7 @@ fn a_bad_manifest_is_refused_in_bounded_time() {
         let component = component(inside.then_some(&text));
         std::fs::write(&folder.files.component, component).unwrap();
         std::fs::write(&folder.files.manifest, &bytes).unwrap();
-        let manifest = folder.read()?.manifest;
+        let manifest = folder.read()?.authored.manifest;
         assert!(!manifest.wants.all().iter().any(|want| want.contains(char::is_control)));
         Ok(())
     });
