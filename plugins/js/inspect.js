@@ -14,7 +14,8 @@ const { stringify } = JSON;
 const { inspect: promiseState } = Promise;
 const tagOf = uncurried(Object.prototype.toString);
 const symbolText = uncurried(Symbol.prototype.toString);
-const isoDate = uncurried(Date.prototype.toISOString);
+/** A date as JSON has it; throws where there is none. */
+export const isoDate = uncurried(Date.prototype.toISOString);
 const patternText = uncurried(RegExp.prototype.toString);
 const eachOfMap = uncurried(Map.prototype.forEach);
 const eachOfSet = uncurried(Set.prototype.forEach);

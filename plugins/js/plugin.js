@@ -7,8 +7,9 @@
 import { call } from "bulkhead-sdk";
 import { Promise, runJobs } from "bulkhead-sdk/promise";
 
-import { answer, failure, refusal } from "./answer.js";
+import { answer } from "./answer.js";
 import { helpers } from "./async.js";
+import { failure, refusal } from "./errors.js";
 import { inspect } from "./inspect.js";
 import { restore, uncurried } from "./intrinsics.js";
 import { lower } from "./lower.js";
