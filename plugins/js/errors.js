@@ -17,6 +17,8 @@ const DETAILS = { type: 200, message: 1_500, traceback: 3_000, stdout: 3_000 };
 export function failure(thrown, printed) {
   const error = isError(thrown);
   const type = error ? (text(thrown, "name") ?? "Error") : "thrown";
+  // What the engine says when there is no memory for what it wants to say.
+  if (error && text(thrown, "message") === "Invalid error message") thrown.message = "out of memory";
   const message = error ? (text(thrown, "message") ?? "") : inspect(thrown);
   const frames = error ? framesOf(stackOf(thrown)) : [];
   const head = start(inspectError(thrown).toWellFormed(), DETAILS.message);

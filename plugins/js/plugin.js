@@ -20,6 +20,12 @@ const evaluate = globalThis.eval;
 const slice = uncurried(String.prototype.slice);
 
 /**
+ * For the answer of a snippet that has used up all memory and still holds it.
+ * @type {ArrayBuffer | undefined}
+ */
+let reserve = new ArrayBuffer(256 << 10);
+
+/**
  * Runs a snippet of JavaScript (ES2024, QuickJS) in a fresh sandbox and returns what it
  * printed with `console.log` and the value of its last expression, or of `return`. `await`
  * works, and timers run without waiting. There is no network, no files, no `require`, no
@@ -51,6 +57,7 @@ export function runJs(code, input) {
   } catch (error) {
     ended = { error };
   }
+  reserve = undefined;
   // From here on, what the snippet replaced is as it was.
   restore();
   if ("error" in ended) throw failure(ended.error, printed);
