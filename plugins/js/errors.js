@@ -3,7 +3,7 @@
 import { ToolError } from "bulkhead-sdk";
 
 import { end, start } from "./fit.js";
-import { inspect, inspectError, isError, text } from "./inspect.js";
+import { inspect, inspectError, isError, messageOf, text } from "./inspect.js";
 import { stackOf } from "./intrinsics.js";
 
 /** What the texts of an error's details may take, so that the host passes them on (8 KiB). */
@@ -17,9 +17,7 @@ const DETAILS = { type: 200, message: 1_500, traceback: 3_000, stdout: 3_000 };
 export function failure(thrown, printed) {
   const error = isError(thrown);
   const type = error ? (text(thrown, "name") ?? "Error") : "thrown";
-  // What the engine says when there is no memory for what it wants to say.
-  if (error && text(thrown, "message") === "Invalid error message") thrown.message = "out of memory";
-  const message = error ? (text(thrown, "message") ?? "") : inspect(thrown);
+  const message = error ? messageOf(thrown) : inspect(thrown);
   const frames = error ? framesOf(stackOf(thrown)) : [];
   const head = start(inspectError(thrown).toWellFormed(), DETAILS.message);
   const traceback = [head, ...frames.map(({ name, line }) => `    at ${name}, line ${line}`)].join("\n");
