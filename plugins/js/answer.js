@@ -1,13 +1,7 @@
-// What a call of `run_js` answers: a result that fits, or an error that tells about the snippet
-// and nothing else.
+// What a call of `run_js` answers: what was printed and the value, cut to what fits.
 
-import { ToolError } from "bulkhead-sdk";
-
-import { inspect, inspectError, isError, text } from "./inspect.js";
-import { stackOf } from "./intrinsics.js";
-
-/** What the texts of an error's details may take, so that the host passes them on (8 KiB). */
-const DETAILS = { type: 200, message: 1_500, traceback: 3_000, stdout: 3_000 };
+import { cut, jsonBytes } from "./fit.js";
+import { inspect, isoDate } from "./inspect.js";
 
 /**
  * @typedef {object} Ran
@@ -54,64 +48,8 @@ function saying(value, room) {
   if (fits && jsonBytes(result) <= room) return { result };
   const text = inspect(value).toWellFormed();
   const repr = cut(text, room);
-  return repr === text && result === undefined ? { result: null, repr } : { result: null, repr, truncated: true };
-}
-
-/**
- * The error of a snippet that ran, with frames of the snippet alone.
- * @param {any} thrown
- * @param {string} printed
- */
-export function failure(thrown, printed) {
-  const error = isError(thrown);
-  const type = error ? (text(thrown, "name") ?? "Error") : "thrown";
-  const message = error ? (text(thrown, "message") ?? "") : inspect(thrown);
-  const frames = error ? framesOf(stackOf(thrown)) : [];
-  const head = start(inspectError(thrown).toWellFormed(), DETAILS.message);
-  const traceback = [head, ...frames.map(({ name, line }) => `    at ${name}, line ${line}`)].join("\n");
-  const line = frames[0]?.line ?? null;
-  const details = {
-    type: start(type.toWellFormed(), DETAILS.type),
-    message: start(message.toWellFormed(), DETAILS.message),
-    line,
-    traceback: start(traceback, DETAILS.traceback),
-  };
-  return new ToolError("JAVASCRIPT_ERROR", line === null ? head : `${head} (line ${line})`, {
-    details: printed === "" ? details : { ...details, stdout: end(printed.toWellFormed(), DETAILS.stdout) },
-  });
-}
-
-/**
- * The error of a snippet that is none.
- * @param {any} error
- * @param {string} code
- */
-export function refusal(error, code) {
-  const message = start(error.message.toWellFormed(), DETAILS.message);
-  const line = error.line ?? framesOf(stackOf(error))[0]?.line ?? null;
-  const head = `SyntaxError: ${message}`;
-  const hint = /^\s*(import|export)\b/m.test(code) ? ". Modules cannot be imported here" : "";
-  const details = { type: "SyntaxError", message, line, traceback: `${head}\n    at line ${line}` };
-  return new ToolError("SYNTAX_ERROR", `${head} (line ${line})${hint}`, { details });
-}
-
-/**
- * The frames of a stack that are the snippet's, the innermost first. The engine calls what was
- * evaluated `<input>`, and so it calls the text that a native `JSON.parse` was given.
- * @param {string} stack
- */
-function framesOf(stack) {
-  const lines = stack.split("\n");
-  const isParsed = /^ +at <input>:/.test(lines[0]) && /^ +at parse \(native\)/.test(lines[1]);
-  return lines
-    .slice(isParsed ? 1 : 0)
-    .map((line) => /^ +at (?:(.*) \()?<input>:(\d+)/.exec(line))
-    .filter((found) => found !== null)
-    .slice(0, 20)
-    .map(([, name = "<eval>", line]) => ({
-      name: name === "<eval>" ? "the snippet" : name.slice(0, 100).toWellFormed(),
-      line: Number(line),
-    }));
+  const isWhole = repr === text && result === undefined;
+  return isWhole ? { result: null, repr } : { result: null, repr, truncated: true };
 }
 
 /** Objects in one result; a text of that many is for no reader. */
@@ -166,7 +104,7 @@ function asJson(value, room) {
       return items;
     }
     const tag = Object.prototype.toString.call(value);
-    if (tag === "[object Date]") return Date.prototype.toISOString.call(value);
+    if (tag === "[object Date]") return isoDate(value);
     if (tag !== "[object Object]") throw new NoJson();
     const object = Object.create(null);
     for (const key of Object.keys(value)) {
@@ -175,52 +113,5 @@ function asJson(value, room) {
       if (item !== undefined) object[key.toWellFormed()] = copy(item);
     }
     return object;
-  }
-}
-
-/**
- * The bytes of a value as JSON. Native functions count; a loop over the text would cost more
- * than most snippets.
- * @param {unknown} value
- */
-function jsonBytes(value) {
-  return unescape(encodeURIComponent(JSON.stringify(value))).length;
-}
-
-const CUT = "\n… cut: there is more than fits";
-
-/**
- * The text, or as much of its beginning as fits into `room` bytes of JSON, and a remark.
- * @param {string} text @param {number} room
- */
-function cut(text, room) {
-  if (text.length <= room && jsonBytes(text) <= room) return text;
-  return start(text, room - jsonBytes(CUT)) + CUT;
-}
-
-/** @param {string} text @param {number} room */
-function start(text, room) {
-  return fitting(text, room, (length) => text.slice(0, length)).replace(/[\ud800-\udbff]$/, "");
-}
-
-/** @param {string} text @param {number} room */
-function end(text, room) {
-  return fitting(text, room, (length) => text.slice(text.length - length)).replace(/^[\udc00-\udfff]/, "");
-}
-
-/**
- * The part of a text, as long as it may be, that fits into `room` bytes of JSON.
- * @param {string} text @param {number} room @param {(length: number) => string} take
- */
-function fitting(text, room, take) {
-  // Two for the quotation marks.
-  let length = Math.max(Math.min(text.length, room - 2), 0);
-  for (;;) {
-    const part = take(length);
-    // Half of a character, at either end, is no text.
-    const size = jsonBytes(part.toWellFormed());
-    if (size <= room || length === 0) return part;
-    // Where the text is even, the next one fits.
-    length = Math.floor(Math.min((length * room) / size, length - 1));
   }
 }

@@ -14,7 +14,8 @@ const { stringify } = JSON;
 const { inspect: promiseState } = Promise;
 const tagOf = uncurried(Object.prototype.toString);
 const symbolText = uncurried(Symbol.prototype.toString);
-const isoDate = uncurried(Date.prototype.toISOString);
+/** A date as JSON has it; throws where there is none. */
+export const isoDate = uncurried(Date.prototype.toISOString);
 const patternText = uncurried(RegExp.prototype.toString);
 const eachOfMap = uncurried(Map.prototype.forEach);
 const eachOfSet = uncurried(Set.prototype.forEach);
@@ -38,8 +39,15 @@ export function inspect(value) {
 export function inspectError(error) {
   if (!isError(error)) return inspect(error);
   const name = text(error, "name") ?? "Error";
-  const message = text(error, "message") ?? "";
+  const message = messageOf(error);
   return message === "" ? name : `${name}: ${message}`;
+}
+
+/** The message of an error. */
+export function messageOf(error) {
+  const message = text(error, "message") ?? "";
+  // What the engine says when there is no memory for what it wants to say.
+  return message === "Invalid error message" ? "out of memory" : message;
 }
 
 /** Whether it is an `Error`, of whatever kind. */

@@ -5,8 +5,8 @@
 // be readable all the same. So what the tool and the SDK use after it is put back as it was.
 // What runs while the snippet does (`inspect.js`) takes nothing from there.
 
-const { apply, defineProperty, deleteProperty, getOwnPropertyDescriptor, getPrototypeOf, ownKeys, setPrototypeOf } =
-  Reflect;
+const { apply, defineProperty, deleteProperty, getOwnPropertyDescriptor } = Reflect;
+const { getPrototypeOf, ownKeys, setPrototypeOf } = Reflect;
 
 /** `method` as a function whose first argument is `this`, whatever becomes of prototypes. */
 export const uncurried =
@@ -40,6 +40,7 @@ const ROOTS = [
   RegExp.prototype,
   JSON,
   Map.prototype,
+  Set.prototype,
   Error.prototype,
   Error,
 ];

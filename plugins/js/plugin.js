@@ -7,8 +7,9 @@
 import { call } from "bulkhead-sdk";
 import { Promise, runJobs } from "bulkhead-sdk/promise";
 
-import { answer, failure, refusal } from "./answer.js";
+import { answer } from "./answer.js";
 import { helpers } from "./async.js";
+import { failure, refusal } from "./errors.js";
 import { inspect } from "./inspect.js";
 import { restore, uncurried } from "./intrinsics.js";
 import { lower } from "./lower.js";
@@ -17,6 +18,12 @@ import { globals as timers, runTimer } from "./timers.js";
 // By another name, it is evaluated in the global scope and not in this one.
 const evaluate = globalThis.eval;
 const slice = uncurried(String.prototype.slice);
+
+/**
+ * For the answer of a snippet that has used up all memory and still holds it.
+ * @type {ArrayBuffer | undefined}
+ */
+let reserve = new ArrayBuffer(256 << 10);
 
 /**
  * Runs a snippet of JavaScript (ES2024, QuickJS) in a fresh sandbox and returns what it
@@ -50,6 +57,7 @@ export function runJs(code, input) {
   } catch (error) {
     ended = { error };
   }
+  reserve = undefined;
   // From here on, what the snippet replaced is as it was.
   restore();
   if ("error" in ended) throw failure(ended.error, printed);

@@ -48,6 +48,8 @@ function entry() {
 
 async function bundle(contents) {
   const result = await esbuild.build({
+    // Names in the bundle do not depend on where it is built.
+    absWorkingDir: resolve(folder),
     stdin: { contents, resolveDir: resolve(folder), sourcefile: "bulkhead-entry.js" },
     alias: {
       "bulkhead-sdk": join(sdk, "index.js"),
@@ -67,7 +69,7 @@ async function bundle(contents) {
     tsconfigRaw: {},
     write: false,
   }).catch(({ errors }) => {
-    const where = ({ location }) => (location ? `${resolve(location.file)}:${location.line}: ` : "");
+    const where = ({ location }) => (location ? `${resolve(folder, location.file)}:${location.line}: ` : "");
     fail(errors.map((error) => where(error) + error.text).join("\n"));
   });
   return result.outputFiles[0].text;

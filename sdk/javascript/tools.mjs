@@ -70,7 +70,8 @@ export function findTools(file) {
     if (description === "") {
       throw new Problem(node, `\`${name}\` has no description: write in a /** comment */ what it does`);
     }
-    const hint = (name) => (tags.has(name) ? tagged(name) !== "false" : undefined);
+    const isHint = (name) => tags.has(name);
+    const hints = ["readOnly", "destructive", "idempotent", "openWorld"].filter(isHint);
     const { names, inputSchema } = parameters(signature, node);
     const { wrapped, outputSchema } = result(signature, node);
     return {
@@ -83,12 +84,10 @@ export function findTools(file) {
         description,
         inputSchema: JSON.stringify(inputSchema),
         outputSchema: outputSchema && JSON.stringify(outputSchema),
-        annotations: {
-          readOnly: hint("readOnly"),
-          destructive: hint("destructive"),
-          idempotent: hint("idempotent"),
-          openWorld: hint("openWorld"),
-        },
+        annotations:
+          hints.length > 0
+            ? Object.fromEntries(hints.map((name) => [name, tagged(name) !== "false"]))
+            : undefined,
       },
     };
   }

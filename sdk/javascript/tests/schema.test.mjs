@@ -230,12 +230,7 @@ test("names, titles and hints", () => {
   assert.equal(tools.length, 1);
   const { name, title, description, annotations } = tools[0].declaration;
   assert.deepEqual([tools[0].name, name, title, description], ["removeIt", "remove_it", "Remove it", "Removes it."]);
-  assert.deepEqual(annotations, {
-    readOnly: undefined,
-    destructive: true,
-    idempotent: undefined,
-    openWorld: false,
-  });
+  assert.deepEqual(annotations, { destructive: true, openWorld: false });
 });
 
 for (const [what, text, name, problem] of [
