@@ -3,6 +3,7 @@
 // Every call has a fresh instance, so a snippet can spoil its own call and nothing else. What
 // it may spend is the host's business; this file makes its ends readable.
 
+/** @import { Ran } from "./answer.js" */
 import { call } from "bulkhead-sdk";
 import { Promise, runJobs } from "bulkhead-sdk/promise";
 
@@ -30,7 +31,7 @@ const slice = uncurried(String.prototype.slice);
  * @openWorld false
  * @param {string} code The snippet.
  * @param {unknown} [input] Any JSON value; the snippet has it as the variable `input`.
- * @returns {{ stdout: string, result: unknown, truncated?: true }}
+ * @returns {Ran}
  */
 export function runJs(code, input) {
   const limit = Math.min(call.maxOutputBytes, 2 ** 24);

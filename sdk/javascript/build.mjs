@@ -108,7 +108,7 @@ async function componentized(jsSource) {
     });
     return withoutInit(component);
   } catch (error) {
-    fail(`${source}: ${error.message.trim()}`);
+    fail(`${source}: ${error.message.replace(/^[:\s]+|\s+$/g, "")}`);
   }
 }
 

@@ -2,11 +2,14 @@
 
 declare const schema: unique symbol;
 
+/** Holds `Keywords` for the build, and means nothing: any one may stand for any other. */
+interface Mark<Keywords> {}
+
 /**
  * A `T` whose JSON Schema has these keywords too: `Schema<string, { minLength: 1 }>`.
  * To TypeScript it is a `T`, and a `T` is one.
  */
-export type Schema<T, Keywords extends object> = T & { readonly [schema]?: Keywords };
+export type Schema<T, Keywords extends object> = T & { readonly [schema]?: Mark<Keywords> };
 
 /** A whole number, both bounds included: `Integer<1, 100>`, `Integer<0>`, `Integer`. */
 export type Integer<Min extends number = never, Max extends number = never> = Schema<

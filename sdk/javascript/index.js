@@ -23,7 +23,7 @@ export class Output {
   value = undefined;
 
   text(text) {
-    return this.#block("text", { text });
+    return this.#block("text", { text: text.toWellFormed() });
   }
 
   image(data, mimeType) {

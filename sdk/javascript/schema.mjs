@@ -132,7 +132,7 @@ export function schemas(program) {
       return onlyType ? { type: parts.map(({ type }) => type) } : { anyOf: parts };
     }
 
-    // `Schema<T, Keywords>` of index.d.ts: a `T` and an object whose one property names them.
+    // `Schema<T, Keywords>` of index.d.ts: a `T` and an object with one property, a `Mark`.
     function brand(type, node) {
       if (!type.isIntersection()) return undefined;
       const marks = type.types.flatMap((part) => mark(part) ?? []);
@@ -151,7 +151,10 @@ export function schemas(program) {
       if (!(part.flags & ts.TypeFlags.Object)) return undefined;
       const isMark = ({ escapedName }) => escapedName.startsWith("__@schema@");
       const property = checker.getPropertiesOfType(part).find(isMark);
-      return property && checker.getNonNullableType(checker.getTypeOfSymbol(property));
+      if (!property) return undefined;
+      // `Mark<Keywords> | undefined`
+      const mark = checker.getNonNullableType(checker.getTypeOfSymbol(property));
+      return checker.getTypeArguments(mark)[0];
     }
 
     // The value that a literal type has.

@@ -1,11 +1,12 @@
 // The plugin's side of the contract (`wit/tools.wit`): lists the tools that `build.mjs`
 // found, and turns a call into a call of the author's function.
 
-import { connect, log, Output, ToolError } from "./index.js";
+import { call, connect, log, Output, ToolError } from "./index.js";
 import { Promise, queueMicrotask, runJobs } from "./promise.js";
 
 // Before the author's module runs, which the generated entry imports after this one.
 Object.assign(globalThis, { Promise, queueMicrotask, console: console() });
+Math.random = random(Math.random);
 
 /**
  * The interface `tools`.
@@ -53,7 +54,9 @@ function output(result, wrapped) {
   }
   if (wrapped) return { content: [], structured: JSON.stringify({ result: result ?? null }) };
   if (result === undefined || result === null) return { content: [] };
-  if (typeof result === "string") return { content: [{ tag: "text", val: { text: result } }] };
+  if (typeof result === "string") {
+    return { content: [{ tag: "text", val: { text: result.toWellFormed() } }] };
+  }
   const isObject = typeof result === "object" && !Array.isArray(result);
   return { content: [], structured: structured(isObject ? result : { result }) };
 }
@@ -64,11 +67,35 @@ const structured = (value) => (value === undefined ? undefined : JSON.stringify(
 // and the operator the stack.
 function failure(error) {
   if (!(error instanceof ToolError)) {
-    log("error", `${error?.name ?? "thrown"}: ${error?.message ?? error}\n${error?.stack ?? ""}`);
-    error = new ToolError("TOOL_FAILED", String(error?.message ?? error));
+    const message = messageOf(error);
+    log("error", error instanceof Error ? `${error.name}: ${message}\n${error.stack}` : message);
+    error = new ToolError("TOOL_FAILED", message);
   }
   const { code, message, retryable, retryAfterMs, details } = error;
-  return { code, message, retryable, retryAfterMs, details: structured(details) };
+  return { code, message: message.toWellFormed(), retryable, retryAfterMs, details: structured(details) };
+}
+
+function messageOf(error) {
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return "The tool failed.";
+  }
+}
+
+// The engine was seeded when the plugin was built, and would repeat itself in every call. So
+// its numbers are moved by what the request's id says: no less even, and different each time.
+function random(next) {
+  let shift;
+  return () => {
+    if (shift === undefined) {
+      let hash = 0;
+      for (const letter of call.requestId) hash = (Math.imul(hash, 31) + letter.charCodeAt(0)) >>> 0;
+      shift = hash / 2 ** 32;
+      for (let skip = hash % 64; skip > 0; skip--) next();
+    }
+    return (next() + shift) % 1;
+  };
 }
 
 // The engine has no console. What programs print is for the operator.

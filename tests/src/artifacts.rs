@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 /// The plugins that come with Bulkhead.
-const FIRST_PARTY: &[&str] = &["records", "text", "data"];
+const FIRST_PARTY: &[&str] = &["records", "text", "data", "wordstats"];
 
 static ARTIFACTS: LazyLock<Artifacts> = LazyLock::new(Artifacts::build);
 
@@ -19,7 +19,7 @@ struct Artifacts {
 }
 
 /// The server's binary, of the profile that the tests were built with.
-pub(crate) fn bulkhead() -> &'static Path {
+pub fn bulkhead() -> &'static Path {
     &ARTIFACTS.bulkhead
 }
 
@@ -48,7 +48,7 @@ impl Artifacts {
 }
 
 /// The workspace's folder.
-pub(crate) fn workspace() -> &'static Path {
+pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is in a workspace")
 }
 

@@ -28,7 +28,7 @@ mod stdio;
 mod wait;
 
 pub use answer::Answer;
-pub use artifacts::component;
+pub use artifacts::{bulkhead, component, workspace};
 pub use audit::{parse_log, sha256};
 pub use client::{Client, Stream};
 pub use folder::{Folder, Key};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, mpsc};
@@ -60,6 +60,8 @@ pub enum Change {
         version: String,
         /// How many tools it offers.
         tools: usize,
+        /// How long loading took, compiling included.
+        took: Duration,
     },
     /// A new or changed plugin could not be loaded.
     Refused {
@@ -89,12 +91,13 @@ impl fmt::Display for Change {
         match self {
             Self::Loading { file } => write!(f, "{file}: loading"),
             Self::Compiling { file } => write!(f, "{file}: compiling"),
-            Self::Served { file, plugin, version, tools } => {
+            Self::Served { file, plugin, version, tools, took } => {
                 let tools = match tools {
                     1 => "1 tool".to_owned(),
                     several => format!("{several} tools"),
                 };
-                write!(f, "{file}: {plugin} {version} is served, with {tools}")
+                let took = took.as_millis();
+                write!(f, "{file}: {plugin} {version} is served, with {tools}; loaded in {took} ms")
             }
             Self::Refused { file, why, still_served } => {
                 // A plugin's own words may be among it: none of its lines may look like
@@ -346,6 +349,7 @@ impl Entries {
                     plugin: loaded.plugin.name.clone(),
                     version: loaded.plugin.version.to_string(),
                     tools: loaded.tools.len(),
+                    took: loaded.took,
                 };
                 (Entry { seen, served: Some(Arc::new(loaded)), refused: None }, change)
             }

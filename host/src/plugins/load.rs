@@ -9,12 +9,14 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::folder::PluginsConfig;
 use crate::catalog::{Annotations, OutputSchema, Plugin};
+use crate::clock::{Clock, SystemClock};
 use crate::config::{
     Ceilings, MAX_DESCRIPTION_BYTES, MAX_TITLE_BYTES, Manifest, OnDenied, PerAgent, PerCall,
     PerPlugin, Problems, Sidecar, ToolRules, Wants, nearest,
@@ -73,6 +75,8 @@ pub(super) struct Loaded {
     pub(super) per_call: PerCall,
     pub(super) tools: Vec<LoadedTool>,
     pub(super) prepared: Prepared,
+    /// How long it took to load.
+    pub(super) took: Duration,
 }
 
 /// A tool that can be served.
@@ -100,6 +104,7 @@ pub(super) async fn load(
     config: &PluginsConfig,
     compiling: &(dyn Fn() + Send + Sync),
 ) -> Result<Loaded, LoadError> {
+    let begun = SystemClock.now();
     let reading = {
         let files = files.clone();
         let ceilings = config.ceilings;
@@ -109,7 +114,9 @@ pub(super) async fn load(
     let prepared = sandbox.prepare(&parts.source, &parts.authored, compiling).await?;
     let per_call = parts.sidecar.per_call.over(config.per_call);
     let declared = sandbox.list_tools(&prepared, &per_call).await?;
-    parts.check(prepared, declared, config)
+    let mut loaded = parts.check(prepared, declared, config)?;
+    loaded.took = SystemClock.now().saturating_duration_since(begun);
+    Ok(loaded)
 }
 
 /// The files, each read, none of it yet compared with the others.
@@ -167,7 +174,14 @@ impl Parts {
             tools.push(tool);
         }
         tools.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Loaded { plugin, wants: self.authored.manifest.wants, per_call, tools, prepared })
+        Ok(Loaded {
+            plugin,
+            wants: self.authored.manifest.wants,
+            per_call,
+            tools,
+            prepared,
+            took: Duration::ZERO,
+        })
     }
 
     /// More calls at once than its engine has room for would be refused one by one.

@@ -130,6 +130,14 @@ test("a problem points to the property", () => {
   assert.match(problems[0], /^plugin\.ts:3: the type `Date`/);
 });
 
+test("a narrower number goes where a wider one is expected", () => {
+  const { problems } = toolsOf(`
+    import type { Integer } from "bulkhead-sdk";
+    /** Does. */
+    export function tool(few: Integer<1, 9>): Integer { const many: Integer<0> = few; return many * 2; }`);
+  assert.deepEqual(problems, []);
+});
+
 const inputOf = ({ tools, problems }) => {
   assert.deepEqual(problems, []);
   return JSON.parse(tools[0].declaration.inputSchema);

@@ -13,6 +13,10 @@ const MAX_SAID: usize = 800;
 /// The code of a failure that has none of its own.
 const UNTOLD: &str = "TOOL_FAILED";
 
+/// Where a language's runtime begins to say where in itself a program failed: that is for
+/// the operator's log.
+const TRACES: [&str; 3] = ["\ngoroutine ", "\nstack backtrace:", "\nTraceback (most recent"];
+
 /// A structured error, as a command writes it on standard error.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,7 +53,9 @@ fn failed(status: i32, stderr: &str) -> Produced {
         let details = details.map(|details| details.get().to_owned());
         return Produced::Failed { code, message, retryable, retry_after_ms, details };
     }
-    let message = match tail(said) {
+    let trace = TRACES.iter().filter_map(|begins| said.find(begins)).min();
+    let prose = trace.map_or(said, |trace| said.get(..trace).unwrap_or_default());
+    let message = match tail(prose.trim()) {
         "" => format!("The command ended with exit code {status}, and said nothing."),
         said => format!("The command ended with exit code {status}: {said}"),
     };
@@ -60,6 +66,11 @@ fn failed(status: i32, stderr: &str) -> Produced {
         retry_after_ms: None,
         details: Some(format!("{{\"exitCode\":{status}}}")),
     }
+}
+
+/// Whether it failed without an error of its own.
+pub(super) fn is_untold(produced: &Produced) -> bool {
+    matches!(produced, Produced::Failed { code, .. } if code == UNTOLD)
 }
 
 /// The end of a text: programs tell last what went wrong.
@@ -98,6 +109,8 @@ mod tests {
         assert_eq!((code.as_str(), details.as_deref()), ("TOOL_FAILED", Some(r#"{"exitCode":2}"#)));
         assert_eq!(text, "The command ended with exit code 2: usage: wc FILE");
         assert_eq!(message(1, " \n").1, "The command ended with exit code 1, and said nothing.");
+        let trace = "panic: boom\n\ngoroutine 1 [running]:\nmain.main()\n\t/src/main.go:7\n";
+        assert_eq!(message(2, trace).1, "The command ended with exit code 2: panic: boom");
         let long = format!("{}é the end", "x".repeat(5_000));
         let (_, text, _) = message(1, &long);
         assert!(text.ends_with("é the end") && text.len() < 900, "{text}");

@@ -88,7 +88,13 @@ impl Commands {
         args.extend(run.args);
         let program = Program { args, stdin: run.stdin, variable: None };
         let ended = self.run(prepared, store, program).await?;
-        Ok(ending::produced(ended.status, ended.stdout, command.stdout, &ended.stderr))
+        let produced = ending::produced(ended.status, ended.stdout, command.stdout, &ended.stderr);
+        // A program that gives up after it was refused memory says so in its own way, which
+        // is as good as a trap.
+        match store.data().memory.refused() {
+            Some(_) if ending::is_untold(&produced) => Err(I32Exit(ended.status).into()),
+            Some(_) | None => Ok(produced),
+        }
     }
 
     async fn run(

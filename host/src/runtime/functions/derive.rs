@@ -70,10 +70,8 @@ impl Deriver<'_> {
             Type::Float64 => Shape::Float64,
             Type::Char => Shape::Char,
             Type::String => Shape::String,
-            Type::List(list) => match list.ty() {
-                Type::U8 => Shape::Bytes,
-                element => Shape::List(Box::new(self.shape(&element, depth)?)),
-            },
+            Type::List(list) if matches!(list.ty(), Type::U8) => Shape::Bytes,
+            Type::List(list) => Shape::List(Box::new(self.shape(&list.ty(), depth)?)),
             Type::Tuple(tuple) => {
                 let items = tuple.types().map(|item| self.shape(&item, depth));
                 Shape::Tuple(items.collect::<Result<_, _>>()?)

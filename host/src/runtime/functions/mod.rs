@@ -116,13 +116,13 @@ impl Function {
     /// else there is does not count.
     ///
     /// What the engine does not count is the memory around names, two times more than it
-    /// does count for a list of records. For flags, of which it counts the names alone, it
-    /// is thirty times more.
+    /// does count for a list of records. For a list of flags, of which it counts the names
+    /// alone, it is thirty times more.
     fn handover(&self) -> usize {
         let error = self.error.as_ref().and_then(Option::as_ref);
         let any = |wanted| self.answer.iter().chain(error).any(|shape| shape.any(wanted));
         let lists = any(|shape| matches!(shape, Shape::List(_)));
-        if any(|shape| matches!(shape, Shape::Flags { .. })) {
+        if lists && any(|shape| matches!(shape, Shape::Flags { .. })) {
             1
         } else if any(|shape| matches!(shape, Shape::Bytes)) && !lists {
             24

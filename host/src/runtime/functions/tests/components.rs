@@ -4,7 +4,7 @@ use wasmtime::{Engine, Store};
 
 use super::super::{Docs, Functions};
 use crate::runtime::output::{Block, Produced};
-use crate::runtime::prepare::DeclaredTool;
+use crate::runtime::prepare::{DeclaredTool, LoadError};
 
 /// What new stores allow for a result of 256 KiB.
 const HANDOVER: usize = (512 << 10) + (64 << 10);
@@ -67,24 +67,26 @@ const COMPONENT: &str = r#"
 const WIT: &str = "package example:text@0.1.0; interface words { /// Takes the square root.
     root: func(of: f64) -> f64; nothing: func(); } world w { export words; }";
 
-fn load(
-    more: &str,
-) -> Result<(Engine, Component, Functions, Vec<DeclaredTool>, Vec<String>), String> {
+struct Loaded {
+    engine: Engine,
+    component: Component,
+    functions: Functions,
+    tools: Vec<DeclaredTool>,
+    undescribed: Vec<String>,
+}
+
+fn load(more: &str) -> Result<Loaded, LoadError> {
     let engine = Engine::default();
     let bytes = wat::parse_str(COMPONENT.replace("MORE", more)).unwrap();
     let component = Component::new(&engine, bytes).unwrap();
     let docs = Docs::from_wit(WIT).unwrap();
-    match Functions::of(&engine, &component, &docs) {
-        Ok((functions, tools, undescribed)) => {
-            Ok((engine, component, functions, tools, undescribed))
-        }
-        Err(error) => Err(error.to_string()),
-    }
+    let (functions, tools, undescribed) = Functions::of(&engine, &component, &docs)?;
+    Ok(Loaded { engine, component, functions, tools, undescribed })
 }
 
 #[test]
 fn exported_functions_are_tools() {
-    let (_, _, _, tools, undescribed) = load("").unwrap();
+    let Loaded { tools, undescribed, .. } = load("").unwrap();
     let mut described: Vec<(&str, &str)> =
         tools.iter().map(|tool| (tool.name.as_str(), tool.description.as_str())).collect();
     described.sort_unstable();
@@ -109,35 +111,38 @@ fn exported_functions_are_tools() {
 }
 
 async fn call(tool: &str, arguments: Value) -> wasmtime::Result<Produced> {
-    let (engine, component, functions, ..) = load("").unwrap();
+    let Loaded { engine, component, functions, .. } = load("").unwrap();
     let mut store = Store::new(&engine, ());
     store.set_hostcall_fuel(HANDOVER);
     let instance = Linker::new(&engine).instantiate_async(&mut store, &component).await.unwrap();
-    functions.call(&mut store, &instance, tool, &arguments.to_string()).await
+    let arguments = arguments.to_string();
+    can_move(functions.call(&mut store, &instance, tool, &arguments)).await
+}
+
+/// A call moves to another thread when it computes.
+fn can_move<F: Send>(call: F) -> F {
+    call
 }
 
 async fn structured(tool: &str, arguments: Value) -> String {
-    match call(tool, arguments).await.unwrap() {
-        Produced::Done { blocks, structured } if blocks.is_empty() => structured.unwrap(),
-        other => panic!("{other:?}"),
-    }
+    let produced = call(tool, arguments).await.unwrap();
+    let Produced::Done { structured: Some(structured), .. } = produced else {
+        panic!("{produced:?}")
+    };
+    structured
 }
 
 async fn failed(tool: &str, arguments: Value) -> (String, String) {
-    match call(tool, arguments).await.unwrap() {
-        Produced::Failed { code, message, .. } => (code, message),
-        other => panic!("{other:?}"),
-    }
+    let produced = call(tool, arguments).await.unwrap();
+    let Produced::Failed { code, message, .. } = produced else { panic!("{produced:?}") };
+    (code, message)
 }
 
 async fn said(tool: &str, arguments: Value) -> String {
-    match call(tool, arguments).await.unwrap() {
-        Produced::Done { blocks, structured: None } => match &blocks[..] {
-            [Block::Text(text)] => text.clone(),
-            other => panic!("{other:?}"),
-        },
-        other => panic!("{other:?}"),
-    }
+    let produced = call(tool, arguments).await.unwrap();
+    let Produced::Done { blocks, structured: None } = &produced else { panic!("{produced:?}") };
+    let [Block::Text(text)] = &blocks[..] else { panic!("{produced:?}") };
+    text.clone()
 }
 
 #[tokio::test]
@@ -190,7 +195,7 @@ fn exports_that_cannot_be_tools_are_named() {
         ),
     ];
     for (more, why) in rows {
-        assert_eq!(load(more).err().as_deref(), Some(why));
+        assert_eq!(load(more).err().unwrap().to_string(), why);
     }
     let engine = Engine::default();
     let empty = Component::new(&engine, b"\0asm\x0d\0\x01\0").unwrap();

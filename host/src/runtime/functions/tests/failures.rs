@@ -7,13 +7,12 @@ use super::{case, field};
 use crate::runtime::output::Produced;
 
 fn told(value: Val, shape: &Shape) -> (String, String, Value) {
-    match failure(Some((&value, shape))) {
-        Produced::Failed { code, message, details, retryable: false, .. } => {
-            let details = details.map(|text| serde_json::from_str(&text).unwrap());
-            (code, message, details.unwrap_or_default())
-        }
-        other => panic!("{other:?}"),
-    }
+    let produced = failure(Some((&value, shape)));
+    let Produced::Failed { code, message, details, retryable: false, .. } = produced else {
+        panic!("{produced:?}")
+    };
+    let details = details.map(|text| serde_json::from_str(&text).unwrap());
+    (code, message, details.unwrap_or_default())
 }
 
 #[test]

@@ -25,10 +25,10 @@ pub(super) fn parameters(interface: &str, docs: &Docs) -> Result<Vec<Field>, Str
     let mut types = Types::default();
     let mut result = Err("no function".to_owned());
     for (inner, item) in instance.exports(&engine) {
-        match item.ty {
-            ComponentItem::Type(ty) => types.add(docs, Some(name), inner, &ty, &mut 0),
-            ComponentItem::ComponentFunc(function) => result = signature(&function, &types),
-            _ => {}
+        if let ComponentItem::Type(ty) = item.ty {
+            types.add(docs, Some(name), inner, &ty, &mut 0);
+        } else if let ComponentItem::ComponentFunc(function) = item.ty {
+            result = signature(&function, &types);
         }
     }
     result.map(|(parameters, _)| parameters)

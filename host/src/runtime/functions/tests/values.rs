@@ -118,7 +118,8 @@ fn replace(value: &mut Value, at: &[Index], new: Value) {
             let at = at.first().map(|at| at.index(entries.len()));
             at.and_then(|at| entries.values_mut().nth(at))
         }
-        _ => None,
+        Value::Array(_) | Value::Object(_) => None,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     };
     match inner {
         Some(inner) => replace(inner, &at[1..], new),
