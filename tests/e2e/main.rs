@@ -5,6 +5,7 @@
 
 mod audit;
 mod auth;
+mod authors;
 mod cancellation;
 mod clients;
 mod command_line;
