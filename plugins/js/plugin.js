@@ -37,13 +37,13 @@ let reserve = new ArrayBuffer(256 << 10);
  * @idempotent
  * @openWorld false
  * @param {string} code The snippet.
- * @param {unknown} [input] Any JSON value; the snippet has it as the variable `input`.
+ * @param {unknown} [data] Any JSON value; the snippet has it as the variable `data`.
  * @returns {Ran}
  */
-export function runJs(code, input) {
+export function runJs(code, data) {
   const limit = Math.min(call.maxOutputBytes, 2 ** 24);
   let printed = "";
-  Object.assign(globalThis, timers, { input, console: consoleThat(print) });
+  Object.assign(globalThis, timers, { data, console: consoleThat(print) });
 
   let program;
   try {

@@ -53,6 +53,15 @@ const MAX_TABLE_ELEMENTS: usize = 100_000;
 /// The largest memory that any quota may allow: all that 32-bit wasm can address.
 const MAX_MEMORY_BYTES: usize = 4 << 30;
 
+/// How deep guests may call, in bytes of the host's stack. Python's own limit of 1,000
+/// calls, through functions written in C, takes three quarters of it: a guest that knows a
+/// limit should meet its own first. What a call has touched of its stack stays with the
+/// slot, outside of the memory meter.
+const MAX_STACK_BYTES: usize = 2 << 20;
+
+/// What the host's own functions may take of the same stack besides.
+const HOST_STACK_BYTES: usize = 1 << 20;
+
 /// How many uses of cached code may wait to be noted.
 const CACHE_EVENTS: u64 = 10_000;
 
@@ -245,6 +254,8 @@ pub(super) fn base_config(cache: Cache, kind: EngineKind) -> Config {
         .wasm_memory64(false)
         .concurrency_support(kind == EngineKind::Concurrent)
         .wasm_component_model_async(kind == EngineKind::Concurrent)
+        .max_wasm_stack(MAX_STACK_BYTES)
+        .async_stack_size(MAX_STACK_BYTES + HOST_STACK_BYTES)
         .cranelift_opt_level(OptLevel::Speed)
         // A trap's backtrace is text that no caller may see, and it costs more
         // than the call. What only backtraces and debuggers read is left out: a

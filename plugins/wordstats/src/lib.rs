@@ -51,7 +51,7 @@ struct Frequent {
 /// Counts the characters, lines and words of a text, and finds its longest and its most
 /// frequent words. Case does not matter, nor does punctuation around a word.
 #[tool(title = "Word statistics", read_only, idempotent, open_world = false)]
-fn wordstats(args: Text) -> Result<Stats> {
+fn wordstats(args: Text) -> Result<Stats, ToolError> {
     let text = args.text.as_str();
     // In the order of their bytes, which in UTF-8 is that of code points.
     let mut counts = BTreeMap::<String, usize>::new();
@@ -59,7 +59,7 @@ fn wordstats(args: Text) -> Result<Stats> {
         *counts.entry(word).or_default() += 1;
     }
     let longest = counts.keys().min_by_key(|word| Reverse(word.chars().count()));
-    let longest = longest.ok_or_else(|| Error::new("EMPTY_TEXT", "The text has no words."))?;
+    let longest = longest.ok_or_else(|| ToolError::new("EMPTY_TEXT", "The text has no words."))?;
     let words = counts.values().sum();
     call::progress(1.0, Some(1.0), Some(&format!("counted {words} words")));
 
@@ -90,7 +90,7 @@ fn words(text: &str) -> impl Iterator<Item = String> {
 mod tests {
     use super::*;
 
-    fn stats(text: &str) -> Result<Stats> {
+    fn stats(text: &str) -> Result<Stats, ToolError> {
         wordstats(Text { text: text.to_owned(), top: 1 })
     }
 
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn a_text_without_words_is_an_error() {
         for empty in ["", " \n\t", "... !?"] {
-            assert_eq!(stats(empty).unwrap_err().code(), "EMPTY_TEXT", "{empty:?}");
+            assert_eq!(stats(empty).unwrap_err().code, "EMPTY_TEXT", "{empty:?}");
         }
     }
 }

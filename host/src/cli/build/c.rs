@@ -9,9 +9,13 @@ use super::toolchain::{Project, has_extension, names, read};
 /// The target of both compilers: a command of WASI Preview 1.
 const TARGET: &str = "wasm32-wasi";
 
+/// The stack in the program's own memory. Zig's default of 16 MiB would be most of what a
+/// small tool needs.
+const STACK: &str = "-Wl,-z,stack-size=1048576";
+
 pub(super) fn compile(project: &Project, out: &Path) -> Result<Vec<u8>, BuildError> {
     let mut compiler = compiler(project)?;
-    compiler.args(["-target", TARGET, "-O2", "-s", "-I."]);
+    compiler.args(["-target", TARGET, "-O2", "-s", STACK, "-I."]);
     let mut sources = names(&project.folder);
     sources.retain(|name| has_extension(name, "c"));
     sources.sort();

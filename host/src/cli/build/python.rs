@@ -3,12 +3,13 @@
 //! What is not Python cannot come along: an extension module is native code. That is
 //! told before the toolchain runs, whose own words for it are far from the cause.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::BuildError;
 use super::toolchain::{Project, read};
 
 /// The world of the SDK, and where it is in a source folder.
+const SDK: &str = "bulkhead_sdk";
 const SDK_WIT: &str = "bulkhead_sdk/wit";
 const SDK_WORLD: &str = "tool-plugin";
 
@@ -55,10 +56,22 @@ pub(super) fn compile(project: &Project, out: &Path) -> Result<Vec<u8>, BuildErr
     if let Some(world) = world {
         command.args(["-w", world]);
     }
-    command.args(["componentize", "plugin", "-o"]).arg(out);
+    command.args(["componentize", "plugin", "-p", "."]);
+    if let Some(folder) = linked_sdk(project) {
+        command.arg("-p").arg(folder);
+    }
+    command.arg("-o").arg(out);
     command.env("RUST_BACKTRACE", "0");
     project.run(command, telling)?;
     read(out)
+}
+
+/// The folder that holds the SDK, where the project's own is a link to it: componentize-py
+/// does not follow links that lead out of the folder.
+fn linked_sdk(project: &Project) -> Option<PathBuf> {
+    let sdk = project.folder.join(SDK);
+    let real = sdk.is_symlink().then(|| sdk.canonicalize().ok())??;
+    real.parent().map(Path::to_path_buf)
 }
 
 /// What componentize-py says without where in itself it failed.
