@@ -168,7 +168,9 @@ fn know_every_tool(host: &Host, source: &Path, examples: &[Example]) -> Result<(
 async fn outcome(host: &Arc<Host>, example: &Example) -> Result<Outcome, Failure> {
     let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
         "params": { "name": example.tool, "arguments": example.arguments } });
-    let presented = Presented::Local(local_agent(LOCAL_AGENT)?);
+    // An agent of its own for each: how often one may call is not what is tested.
+    let agent = format!("{LOCAL_AGENT}-{}", example.line);
+    let presented = Presented::Local(local_agent(&agent)?);
     let version = Some(Version::LATEST_HANDSHAKE.as_str().to_owned());
     let head = Head::without_headers(Channel::Local, presented, version);
     let request_id = head.request_id;

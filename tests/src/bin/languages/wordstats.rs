@@ -163,7 +163,7 @@ fn texts() -> Vec<String> {
         "🦀🦀 🦀 e\u{301}te\u{301} éte zwölf\u{200d}",
         "b a c a b c",
         "\u{10ffff} \u{ffff} \u{e000} z",
-        "\"}, \\ \\u0041 </script> \u{7f}",
+        "\"}, \\ \\u0041 </script>",
         "ends without a line feed\nhere",
         "İstanbul ISTANBUL istanbul ß ẞ",
     ]
