@@ -10,6 +10,7 @@ pub mod error;
 pub mod json;
 pub mod machine;
 pub mod names;
+pub mod text;
 
 pub mod catalog;
 pub mod config;

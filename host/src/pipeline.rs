@@ -35,8 +35,9 @@ use crate::names::{ByteCount, Rate, RequestId};
 use crate::plugins::{Plugins, Snapshot};
 use crate::respond::{Answer, Called, Reply};
 use crate::runtime::{self, CallContext, Events, GuestEvent, Level};
-use crate::sanitize::{self, CleanOutput, clean_line};
+use crate::sanitize::{self, CleanOutput};
 use crate::telemetry::{AuditLog, CallRecord, Ending, Metrics, OpenRecord, trace_id};
+use crate::text::clean_line;
 use crate::transport::{self, Body, Head, Message, Meta, Method, Progress, Request, ToolCall};
 use crate::{policy, validation};
 

@@ -47,7 +47,7 @@ fn only_answers_and_listeners_know_statuses_and_integers() {
 #[test]
 fn a_file_imports_from_lower_floors_only() {
     const FLOORS: &[&[&str]] = &[
-        &["clock", "error", "json", "names"],
+        &["clock", "error", "json", "names", "text"],
         &["catalog", "config"],
         &["containment", "transport"],
         &["limits"],

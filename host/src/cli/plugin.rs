@@ -13,8 +13,8 @@ use super::progress::Progress;
 use super::shared;
 use crate::config::{Manifest, PerCall};
 use crate::runtime::{Authored, ComponentKind, DeclaredTool, Inspection, LoadError, Source};
-use crate::sanitize::{clean_line, clean_text};
 use crate::telemetry::log_to_stderr;
+use crate::text::{clean_line, clean_text};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Plugin {

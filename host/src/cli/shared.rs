@@ -15,8 +15,8 @@ use crate::containment::{self, Plan};
 use crate::pipeline::Host;
 use crate::plugins::Change;
 use crate::runtime::Sandbox;
-use crate::sanitize::clean_line;
 use crate::telemetry::log_to_stderr;
+use crate::text::clean_line;
 
 /// Reads the configuration: the file, then the environment.
 pub(super) fn load_config(path: Option<&Path>) -> Result<Config, Failure> {

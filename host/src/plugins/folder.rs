@@ -16,7 +16,7 @@ use super::snapshot::Snapshot;
 use crate::config::{Ceilings, PerCall, PerPlugin};
 use crate::names::{PluginName, ToolName};
 use crate::runtime::{LoadError, Sandbox};
-use crate::sanitize::clean_text;
+use crate::text::clean_text;
 
 /// The most plugins that are loaded from one folder.
 const MAX_PLUGINS: usize = 10_000;

@@ -26,7 +26,8 @@ use crate::names::{ByteCount, PluginName, Scope, ToolName};
 use crate::runtime::{
     Authored, DeclaredTool, LoadError, MAX_COMPONENT_BYTES, Prepared, Sandbox, Source,
 };
-use crate::sanitize::{clean_json, clean_text};
+use crate::sanitize::clean_json;
+use crate::text::{clean_line, clean_text};
 use crate::validation::Schemas;
 
 /// Mirrors an argument in an HTTP header (MCP 2026-07-28). A server that does not
@@ -219,7 +220,7 @@ impl Parts {
         plugin: &Plugin,
         per_call: PerCall,
     ) -> Result<LoadedTool, LoadError> {
-        let shown = crate::sanitize::clean_line(&declared.name, 64);
+        let shown = clean_line(&declared.name, 64);
         let refuse =
             |why: String| LoadError::new(format!("its tool `{shown}` cannot be served: {why}"));
         let named = |name: &str| {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::text::clean_text;
+use crate::text::clean_text;
 
 /// Why a guest's JSON is not passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,6 @@
 
 mod content;
 mod json;
-mod text;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,10 +19,10 @@ use serde_json::{Map, Value};
 
 pub use content::{ContentBlock, Resource};
 pub use json::{Unclean, clean_json};
-pub use text::{clean_line, clean_text};
 
 use crate::error::{Code, Error, PluginCode, Retry};
 use crate::runtime::{Block, Produced, RawOutput};
+use crate::text::{clean_line, clean_text};
 use crate::validation::Validators;
 
 /// The longest message of a plugin's failure that is passed on, in characters: one

@@ -94,7 +94,8 @@ pub(super) async fn clocks() {
     let tools = alice.tools().await;
     let told = tools.iter().find(|tool| tool["name"] == "clocks").unwrap()["description"].clone();
     let frozen: [u64; 5] = serde_json::from_str(told.as_str().unwrap()).unwrap();
-    assert_eq!(frozen[..2], [946_684_800, 0], "2000-01-01, and nothing has passed");
+    let told = "2000-01-01, and nothing has passed since a second";
+    assert_eq!(frozen[..2], [946_684_800, 1_000_000_000], "{told}");
     let mut seen = vec![frozen];
     for _ in 0..3 {
         let told = alice.call("clocks", json!({})).await;

@@ -106,7 +106,7 @@ async fn a_command_sees_its_calls_arguments_and_nothing_else() {
     assert_eq!(args, json!([hostile, "--lines", "3"]));
     assert_eq!(serde_json::from_str::<Value>(input.as_str().unwrap()).unwrap(), arguments);
     assert_eq!(told("whole", json!({})).await, (json!([]), json!("{}")));
-    assert_eq!(told("raw", json!({ "text": "x\u{7f}y" })).await, (json!([]), json!("x\u{7f}y")));
+    assert_eq!(told("raw", json!({ "text": "x\ty" })).await, (json!([]), json!("x\ty")));
     assert_eq!(told("none", json!({ "text": "x" })).await, (json!([]), json!("")));
 
     let zero = alice.call("whole", json!({ "mode": "a\0b" })).await;
@@ -146,5 +146,5 @@ async fn a_module_of_something_else_is_refused() {
     let manifest = manifest(&[("a", "")]);
     let setup = Host::test().file("command.wasm", importing).file("command.plugin.toml", manifest);
     let why = setup.start().await.until_told("command").await;
-    assert!(why.contains("imports from `env`"), "{why}");
+    assert!(why.contains("imports what it was not granted: env"), "{why}");
 }

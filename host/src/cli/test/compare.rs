@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::examples::Expected;
-use crate::sanitize::clean_line;
+use crate::text::clean_line;
 
 /// The most differences that are told of one call.
 const MAX_TOLD: usize = 8;

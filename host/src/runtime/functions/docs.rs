@@ -12,7 +12,7 @@ use wasmtime::component::types::Type;
 use super::derive::MAX_PARTS;
 use super::section::{Described, Function, Interface, Package, World};
 use super::wit;
-use crate::sanitize::clean_text;
+use crate::text::clean_text;
 
 /// The most documentation that is read of one plugin, in bytes.
 pub(super) const MAX_BYTES: usize = 256 << 10;
