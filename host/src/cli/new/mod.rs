@@ -237,7 +237,9 @@ mod tests {
             let files = lang.files(&"wc".parse().unwrap()).unwrap();
             for path in ["plugin.toml", "examples.toml", ".gitignore", "README.md", lang.source()] {
                 let text = files.get(path).unwrap_or_else(|| panic!("{lang:?}: {path}"));
-                assert!(!text.contains("{{"), "{lang:?}: {path}: {text}");
+                // JSDoc has braces of its own.
+                let left = text.split("{{").skip(1).find(|rest| !rest.starts_with(' '));
+                assert_eq!(left, None, "{lang:?}: {path}");
             }
             assert!(files["plugin.toml"].starts_with("name = \"wc\""));
             assert!(files.keys().any(|path| path.starts_with(lang.sdk_place())), "{lang:?}");
