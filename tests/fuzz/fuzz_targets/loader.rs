@@ -14,7 +14,8 @@ use std::sync::LazyLock;
 
 use bulkhead::config::{Ceilings, Config, Manifest, Problems, Sidecar};
 use bulkhead::runtime::{LoadError, Source, embed_manifest, inspect};
-use bulkhead::sanitize::{clean_json, clean_line, clean_text};
+use bulkhead::sanitize::clean_json;
+use bulkhead::text::{clean_line, clean_text};
 use bulkhead::validation::Schemas;
 use libfuzzer_sys::fuzz_target;
 
