@@ -21,7 +21,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 /// The contract, in a module of its own because its package is named as our crate is.
 mod contract {
     wasmtime::component::bindgen!({
-        path: "../wit/0.1",
+        path: "../wit/0.2",
         world: "tool-plugin",
         exports: { default: async },
     });
@@ -132,7 +132,7 @@ impl Bare {
         let component = Component::from_file(&engine, path).expect("a component");
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("WASI");
-        let mut call = linker.instance("bulkhead:plugin/call@0.1.0").expect("the call interface");
+        let mut call = linker.instance("bulkhead:plugin/call@0.2.0").expect("the call interface");
         for function in CALL {
             let unused = |_: wasmtime::StoreContextMut<'_, State>, _, _: &[_], _: &mut [_]| {
                 Err(wasmtime::Error::msg("not for the bench's tools"))

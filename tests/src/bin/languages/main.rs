@@ -7,7 +7,13 @@
 //!
 //! The toolchains are on the PATH (`tests/languages` sees to that).
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout)]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 #![allow(clippy::disallowed_methods, reason = "times are what it tells")]
 
 mod agents;
