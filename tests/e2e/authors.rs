@@ -166,10 +166,13 @@ async fn examples_that_make_no_sense_are_told_with_their_place() {
     assert!(said(&output).contains("[[call]]"), "how to write one: {}", said(&output));
 }
 
+/// A folder's name, its files, and a part of what is said of it.
+type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+
 #[tokio::test]
 async fn a_missing_toolchain_is_told_with_how_to_get_it() {
     let folder = Host::test().folder();
-    let cases: [(&str, &[(&str, &str)], &str); 4] = [
+    let cases: [Case; 4] = [
         (
             "python",
             &[("plugin.py", ""), ("bulkhead_sdk/wit/a.wit", "")],
@@ -193,7 +196,7 @@ async fn a_missing_toolchain_is_told_with_how_to_get_it() {
 #[tokio::test]
 async fn what_cannot_work_is_refused_before_a_toolchain_is_looked_for() {
     let folder = Host::test().folder();
-    let cases: [(&str, &[(&str, &str)], &str); 5] = [
+    let cases: [Case; 5] = [
         ("numeric", &[("plugin.py", "import numpy")], "plugin.py:1: numpy is native code"),
         (
             "required",

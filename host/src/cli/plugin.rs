@@ -174,9 +174,11 @@ fn imports(inspection: &Inspection) {
         println!("  nothing");
     }
     for import in &inspection.imports {
+        // A module imports all of WASI Preview 1 under one name.
+        let is_wasi = import.starts_with("wasi:") || import == "wasi_snapshot_preview1";
         let what = if ungranted.contains(&import.as_str()) {
             "needs a grant"
-        } else if import.starts_with("wasi:") {
+        } else if is_wasi {
             "inert"
         } else {
             "always there"

@@ -267,18 +267,16 @@ pub(super) fn text(node: &Node) -> Result<&str, Wrong> {
 
 /// A table.
 pub(super) fn table(node: &Node) -> Result<&Table, Wrong> {
-    match &node.value {
-        Value::Table(table) => Ok(table),
-        _ => Err(Wrong::kind("a table", node)),
-    }
+    let Value::Table(table) = &node.value else { return Err(Wrong::kind("a table", node)) };
+    Ok(table)
 }
 
 /// True or false.
 pub(super) fn boolean(node: &Node) -> Result<bool, Wrong> {
-    match node.value {
-        Value::Boolean(yes) => Ok(yes),
-        _ => Err(Wrong::kind("true or false", node)),
-    }
+    let Value::Boolean(yes) = node.value else {
+        return Err(Wrong::kind("true or false", node));
+    };
+    Ok(yes)
 }
 
 /// A string of one of our types.

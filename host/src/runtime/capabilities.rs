@@ -22,9 +22,9 @@ use super::command::Program;
 use super::console::Console;
 use super::state::CallState;
 
-/// Random bytes that a guest may ask for at once. Enough for any key; the host makes
-/// them outside the guest's memory, and no fuel is burned meanwhile.
-pub(super) const MAX_RANDOM_BYTES: u64 = 4 << 10;
+/// Random bytes that a guest may ask for at once; the host makes them outside the guest's
+/// memory, and no fuel is burned meanwhile. In Preview 1, nobody can ask for them in parts.
+pub(super) const MAX_RANDOM_BYTES: u64 = 64 << 10;
 
 /// The interfaces that [`link_inert`] serves, without version, for load errors.
 pub(super) const LINKED: &[&str] = &[
@@ -64,11 +64,6 @@ pub(super) const LINKED: &[&str] = &[
 /// Links every interface of [`LINKED`] that is WASI's.
 pub(super) fn link_inert(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)
-}
-
-/// Links WASI Preview 1, for modules.
-pub(super) fn link_preview1(linker: &mut wasmtime::Linker<CallState>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p1::add_to_linker_async(linker, CallState::preview1)
 }
 
 /// The WASI context of a guest. `frozen` while a plugin is asked for its tools; with a

@@ -113,6 +113,26 @@ pub(super) struct Stream {
     is_result: bool,
 }
 
+impl Stream {
+    /// Keeps what is written.
+    ///
+    /// # Errors
+    /// When a result becomes longer than it may be.
+    pub(super) fn take(&self, bytes: &[u8]) -> Result<(), Broke> {
+        match &self.console.0.output {
+            Some(output) if self.is_result => {
+                let mut output = lock(output);
+                if output.bytes.len().saturating_add(bytes.len()) > output.most {
+                    return Err(Broke::Output);
+                }
+                output.bytes.extend_from_slice(bytes);
+            }
+            Some(_) | None => self.console.print(bytes),
+        }
+        Ok(())
+    }
+}
+
 impl IsTerminal for Stream {
     fn is_terminal(&self) -> bool {
         false
@@ -132,17 +152,7 @@ impl StdoutStream for Stream {
 
 impl OutputStream for Stream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        match &self.console.0.output {
-            Some(output) if self.is_result => {
-                let mut output = lock(output);
-                if output.bytes.len().saturating_add(bytes.len()) > output.most {
-                    return Err(StreamError::Trap(Broke::Output.into()));
-                }
-                output.bytes.extend_from_slice(&bytes);
-            }
-            Some(_) | None => self.console.print(&bytes),
-        }
-        Ok(())
+        self.take(&bytes).map_err(|broke| StreamError::Trap(broke.into()))
     }
 
     fn flush(&mut self) -> StreamResult<()> {

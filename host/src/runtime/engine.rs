@@ -13,6 +13,7 @@ use wasmtime::{
 
 use super::bindings;
 use super::capabilities;
+use super::command;
 use super::compiler::{Compiler, MAX_CACHED_CODE, code_folder};
 use super::execution::Burners;
 use super::memory::TotalMemory;
@@ -129,8 +130,6 @@ pub enum EngineKind {
 pub(super) struct Stage {
     pub(super) engine: Engine,
     pub(super) linker: Linker<CallState>,
-    /// For modules of WASI Preview 1.
-    pub(super) preview1: wasmtime::Linker<CallState>,
     pub(super) calls: u32,
 }
 
@@ -147,9 +146,7 @@ impl Stage {
             &mut linker,
             CallState::imported,
         )?;
-        let mut preview1 = wasmtime::Linker::new(&engine);
-        capabilities::link_preview1(&mut preview1)?;
-        Ok(Self { engine, linker, preview1, calls })
+        Ok(Self { engine, linker, calls })
     }
 }
 
@@ -157,6 +154,8 @@ impl Stage {
 pub struct Sandbox {
     plain: Stage,
     concurrent: Stage,
+    /// For modules of WASI Preview 1, on the plain engine.
+    pub(super) preview1: wasmtime::Linker<CallState>,
     pub(super) burners: Burners,
     pub(super) compiler: Compiler,
     pub(super) clock: Arc<dyn Clock>,
@@ -210,11 +209,13 @@ impl Sandbox {
         };
         let plain = stage(EngineKind::Plain, totals.calls)?;
         let concurrent = stage(EngineKind::Concurrent, totals.calls.div_ceil(CONCURRENT_SHARE))?;
+        let mut preview1 = wasmtime::Linker::new(&plain.engine);
+        command::preview1::link(&mut preview1)?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let burners =
             Burners::start(cores, &clock).map_err(|error| SandboxError(error.to_string()))?;
         let memory = Arc::new(TotalMemory::new(totals.memory));
-        Ok(Self { plain, concurrent, burners, compiler, clock, memory, room })
+        Ok(Self { plain, concurrent, preview1, burners, compiler, clock, memory, room })
     }
 
     /// What there is room for.

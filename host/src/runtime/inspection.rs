@@ -9,6 +9,7 @@ use wasmparser::{CanonicalFunction, CanonicalOption, Encoding, Parser, Payload};
 
 use super::capabilities::LINKED;
 use super::engine::EngineKind;
+use super::functions::MAX_DOCS_BYTES;
 use super::nesting::{Nesting, Unfit};
 use super::prepare::LoadError;
 use crate::config::Manifest;
@@ -18,9 +19,6 @@ pub const MANIFEST_SECTION: &str = "bulkhead:manifest";
 
 /// The custom section that holds the doc comments of a component's WIT.
 pub const DOCS_SECTION: &str = "package-docs";
-
-/// The longest of those that is read, in bytes.
-const MAX_DOCS_BYTES: usize = 256 << 10;
 
 /// The export that makes a component a plugin.
 const TOOLS: &str = "bulkhead:plugin/tools";
@@ -55,7 +53,7 @@ pub struct Inspection {
     /// manifest may be.
     pub manifest: Option<String>,
     /// What `wit-component` calls `package-docs`: the doc comments of its WIT, where it
-    /// carries them and they are not too long.
+    /// carries them; cut where they are longer than is read.
     pub docs: Option<Vec<u8>>,
     /// Which engine it needs.
     pub engine: EngineKind,
@@ -209,8 +207,9 @@ impl Found {
                 self.manifest = Some(String::from_utf8_lossy(data).into_owned());
             }
             Payload::CustomSection(section) if section.name() == DOCS_SECTION => {
+                // Of one that is too long, enough for its reader to say so.
                 let data = section.data();
-                self.docs = (data.len() <= MAX_DOCS_BYTES).then(|| data.to_vec());
+                self.docs = Some(data.get(..=MAX_DOCS_BYTES).unwrap_or(data).to_vec());
             }
             _ => {}
         }
@@ -227,7 +226,9 @@ impl Found {
                 ComponentKind::Nothing
             }
             true => ComponentKind::Functions,
-            false if exports("_start") => ComponentKind::CommandModule,
+            false if self.exports.iter().any(|name| name == "_start") => {
+                ComponentKind::CommandModule
+            }
             false => ComponentKind::CoreModule,
         };
         let engine = if self.is_concurrent { EngineKind::Concurrent } else { EngineKind::Plain };

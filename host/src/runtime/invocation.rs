@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use wasmtime::{Store, UpdateDeadline};
 
+use super::command::preview1;
 use super::engine::Sandbox;
 use super::fault::{self, Broke, Fault};
 use super::output::RawOutput;
@@ -172,9 +173,10 @@ pub(super) fn new_store(
         // at a tick too.
         Ok(UpdateDeadline::Yield(1))
     });
-    store.set_hostcall_fuel(
-        quota.max_output.as_usize().saturating_mul(2).saturating_add(HANDOVER_SLACK),
-    );
+    store.set_hostcall_fuel(match prepared.is_module() {
+        true => preview1::HANDOVER,
+        false => quota.max_output.as_usize().saturating_mul(2).saturating_add(HANDOVER_SLACK),
+    });
     store.set_max_component_handles(MAX_RESOURCES);
     Ok(store)
 }

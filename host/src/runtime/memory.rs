@@ -105,6 +105,17 @@ impl MemoryMeter {
         Ok(true)
     }
 
+    /// Takes memory of the host's that belongs to the call until it ends.
+    ///
+    /// # Errors
+    /// When it may not have it, which [`MemoryMeter::refused`] tells then.
+    pub(super) fn take(&mut self, bytes: u64) -> wasmtime::Result<()> {
+        match self.grow(bytes)? {
+            true => Ok(()),
+            false => Err(wasmtime::format_err!("no memory for the call's arguments")),
+        }
+    }
+
     fn refuse(&mut self, why: Refused) -> bool {
         self.refused = Some(why);
         self.refusals += 1;

@@ -25,7 +25,7 @@ const MAX_NAMED: usize = 16;
 
 /// The most tools that one plugin may offer. A model that reads more descriptions
 /// than this chooses badly.
-const MAX_TOOLS: usize = 256;
+pub(super) const MAX_TOOLS: usize = 256;
 
 /// Why a plugin was not loaded: one sentence that tells its operator what to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,10 +177,16 @@ impl Prepared {
             }
             Way::Functions(functions, _) => {
                 let instance = self.instantiate(store).await?;
-                functions.call(store, &instance, tool, arguments).await
+                let take = |state: &mut CallState, bytes| state.memory.take(bytes);
+                functions.call(store, &instance, tool, arguments, take).await
             }
             Way::Command(commands, _) => commands.call(self, store, tool, arguments).await,
         }
+    }
+
+    /// Whether it is a module, and no component.
+    pub(super) fn is_module(&self) -> bool {
+        matches!(self.0.linked, Linked::Module(_))
     }
 
     pub(super) fn contract(&self) -> Option<&Contract> {
@@ -275,7 +281,8 @@ impl Sandbox {
         };
         let (linked, way) = if source.inspection().kind == ComponentKind::CommandModule {
             let module = Module::from_binary(&stage.engine, source.bytes()).map_err(uncompiled)?;
-            let linked = stage.preview1.instantiate_pre(&module).map_err(unlinked)?;
+            main_of(&module)?;
+            let linked = self.preview1.instantiate_pre(&module).map_err(unlinked)?;
             (Linked::Module(linked), Way::command(None, &authored.manifest)?)
         } else {
             let component =
@@ -303,7 +310,10 @@ impl Sandbox {
                 describe(&mut declared, &undescribed, &authored.manifest)?;
                 Ok(Way::Functions(functions, declared))
             }
-            _ => Contract::of(component).map(Way::Contract),
+            ComponentKind::Tools
+            | ComponentKind::CommandModule
+            | ComponentKind::Nothing
+            | ComponentKind::CoreModule => Contract::of(component).map(Way::Contract),
         }
     }
 
@@ -336,6 +346,17 @@ fn compatibility(engine: &Engine) -> u64 {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
     hasher.finish()
+}
+
+/// Whether a module's `_start` can be called as a `main`.
+fn main_of(module: &Module) -> Result<(), LoadError> {
+    let main = module.get_export("_start");
+    match main.as_ref().and_then(|main| main.func()) {
+        Some(main) if main.params().len() == 0 && main.results().len() == 0 => Ok(()),
+        Some(_) | None => {
+            Err(LoadError::new("its `_start` is no function without arguments and results"))
+        }
+    }
 }
 
 /// What is known of a plain component's doc comments: a file beside it goes first.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::p1::WasiP1Ctx;
@@ -11,7 +12,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::capabilities;
 use super::command::Program;
-use super::console::Console;
+use super::console::{Console, Stream};
 use super::invocation::MAX_RESOURCES;
 use super::memory::{MemoryMeter, TotalMemory};
 use crate::auth::Principal;
@@ -95,6 +96,8 @@ pub(super) struct CallState {
     wasi: Option<Box<WasiCtx>>,
     /// The same, where the guest is a module of WASI Preview 1.
     preview1: Option<Box<WasiP1Ctx>>,
+    /// What is left of a command's standard input, where the guest is a module.
+    stdin: Bytes,
     /// What the guest does there; `None` while it has asked for nothing.
     console: Option<Console>,
     /// What a command is run with; `None` for every other component.
@@ -139,6 +142,7 @@ impl CallState {
         Self {
             wasi: None,
             preview1: None,
+            stdin: Bytes::new(),
             console: None,
             program: None,
             resources,
@@ -185,12 +189,30 @@ impl CallState {
         self.preview1.insert(preview1)
     }
 
+    /// Where a module writes to, of these two.
+    pub(super) fn output(&mut self, fd: i32) -> Option<Stream> {
+        self.preview1();
+        let console = self.console.as_ref()?;
+        match fd {
+            1 => Some(console.stdout()),
+            2 => Some(console.stderr()),
+            _ => None,
+        }
+    }
+
+    /// What a module reads, of its standard input alone.
+    pub(super) fn input(&mut self, fd: i32) -> Option<&mut Bytes> {
+        self.preview1();
+        (fd == 0).then_some(&mut self.stdin)
+    }
+
     fn inert_wasi(&mut self) -> WasiCtxBuilder {
         let program = self.program.take();
         let console = match program {
             Some(_) => Console::apart(self.max_output),
             None => Console::default(),
         };
+        self.stdin = program.as_ref().map(|program| program.stdin.clone()).unwrap_or_default();
         let frozen = self.call.is_none();
         capabilities::inert(self.console.insert(console), program, frozen)
     }

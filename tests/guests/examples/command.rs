@@ -1,5 +1,7 @@
 //! A WASI command that ends in every way that a program can.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
+
 use std::io::{Read, Write};
 
 use bulkhead_sdk::prelude::json;
@@ -56,6 +58,6 @@ fn main() {
         "forever" => loop {
             let _ = std::io::stdin().read(&mut [0]);
         },
-        _ => panic!("as asked"),
+        _ => unreachable!("as asked"),
     }
 }

@@ -48,8 +48,8 @@ impl Project {
     /// Finds a program: in a virtual environment of the source folder or of a folder
     /// above it, in the one that is active, on the PATH.
     pub(super) fn find(&self, program: &str) -> Option<Program> {
-        let beside = self.folder.ancestors();
-        let beside = beside.flat_map(|folder| ENVIRONMENTS.map(|name| folder.join(name)));
+        let beside =
+            self.own_ancestors().flat_map(|folder| ENVIRONMENTS.map(|name| folder.join(name)));
         let active = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
         let in_environment = |environment: PathBuf| {
             let path = environment.join("bin").join(program);
@@ -63,6 +63,14 @@ impl Project {
         })
     }
 
+    /// The folder, and those above it as long as nobody else can write to them: what is
+    /// found there is run.
+    fn own_ancestors(&self) -> impl Iterator<Item = &Path> {
+        let mut ancestors = self.folder.ancestors();
+        let own = ancestors.next().into_iter();
+        own.chain(ancestors.take_while(|folder| is_own(folder)))
+    }
+
     /// Every Python that [`Project::find`] would look at, the nearest first.
     pub(super) fn pythons(&self) -> impl Iterator<Item = Program> {
         ["python3", "python"].into_iter().filter_map(|name| self.find(name))
@@ -70,8 +78,9 @@ impl Project {
 
     /// Finds a file of an npm package, where node would.
     pub(super) fn find_in_node_modules(&self, file: &str) -> Option<PathBuf> {
-        let folders = self.folder.ancestors();
-        folders.map(|folder| folder.join("node_modules").join(file)).find(|path| path.is_file())
+        self.own_ancestors()
+            .map(|folder| folder.join("node_modules").join(file))
+            .find(|path| path.is_file())
     }
 
     /// The folder, as a person would name it in a command.
@@ -133,6 +142,19 @@ impl Project {
     pub(super) fn within<'a>(&self, file: &'a Path) -> &'a Path {
         file.strip_prefix(&self.folder).unwrap_or(file)
     }
+}
+
+#[cfg(unix)]
+fn is_own(folder: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    folder.metadata().is_ok_and(|folder| {
+        folder.uid() == rustix::process::geteuid().as_raw() && folder.mode() & 0o002 == 0
+    })
+}
+
+#[cfg(not(unix))]
+fn is_own(_: &Path) -> bool {
+    true
 }
 
 fn collect(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {

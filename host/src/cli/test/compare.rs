@@ -105,7 +105,9 @@ fn compare(path: &str, expected: Option<&Value>, got: Option<&Value>, found: &mu
 /// To JSON Schema and to most languages, 1.0 is 1.
 fn same(expected: &Value, got: &Value) -> bool {
     match (expected, got) {
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        (Value::Number(a), Value::Number(b)) => {
+            a == b || (a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64()
+        }
         _ => expected == got,
     }
 }

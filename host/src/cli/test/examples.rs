@@ -66,6 +66,13 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Example>, String> {
         let at = call.span().start;
         let Call { tool, arguments, result, text: part, error } = call.into_inner();
         let expected = match (result, part, error) {
+            // These would be as expected of every tool.
+            (Some(result), None, None) if result == json!({}) => {
+                return Err(located(at, "an empty `result` expects nothing"));
+            }
+            (None, Some(part), None) if part.is_empty() => {
+                return Err(located(at, "an empty `text` expects nothing"));
+            }
             (Some(result), None, None) => Expected::Result(result),
             (None, Some(part), None) => Expected::Text(part),
             (None, None, Some(code)) => Expected::Error(code),
@@ -110,6 +117,8 @@ mod tests {
             ("[[call]]\n\ntool = ", "e:3:8: "),
             ("[[call]]\ntool = \"a\"", "e:1:1: a [[call]] has one of"),
             ("[[call]]\ntool = \"a\"\ntext = \"\"\nerror = \"A\"", "e:1:1: a [[call]] has one of"),
+            ("[[call]]\ntool = \"a\"\ntext = \"\"", "e:1:1: an empty `text` expects nothing"),
+            ("[[call]]\ntool = \"a\"\nresult = {}", "e:1:1: an empty `result` expects nothing"),
             ("", "e:1:1: there is no [[call]]"),
         ];
         for (text, expected) in cases {

@@ -147,15 +147,14 @@ impl Command {
 
 /// JSON text, or a table as JSON. Its meaning is checked with every other tool's.
 fn schema(node: &Node) -> Result<String, Wrong> {
-    match &node.value {
-        Value::Text(text) if text.trim_start().starts_with('{') => Ok(text.clone()),
-        Value::Text(_) => Err(Wrong::new(
+    let Value::Text(text) = &node.value else {
+        return Ok(serde_json::Value::Object(json_of_table(table(node)?)?).to_string());
+    };
+    match text.trim_start().starts_with('{') {
+        true => Ok(text.clone()),
+        false => Err(Wrong::new(
             "names a file; `bulkhead build` puts the file's text here, and so can you",
         )),
-        _ => {
-            let table = table(node)?;
-            Ok(serde_json::Value::Object(json_of_table(table)?).to_string())
-        }
     }
 }
 
@@ -179,28 +178,30 @@ fn json(node: &Node) -> Result<serde_json::Value, Wrong> {
 }
 
 fn stdin(node: &Node) -> Result<Stdin, Wrong> {
-    match &node.value {
-        Value::Table(table) => match reference(table)? {
+    if let Value::Table(table) = &node.value {
+        return match reference(table)? {
             (None, from) => Ok(Stdin::From(from)),
             (Some(_), _) => Err(Wrong::new("expected only `from`, as `{ from = \"text\" }`")),
-        },
-        _ => choice(&[("json", true), ("none", false)])(node)
-            .map(|json| if json { Stdin::Json } else { Stdin::None })
-            .map_err(|_| Wrong::new("expected `json`, `none`, or `{ from = \"ARGUMENT\" }`")),
+        };
     }
+    choice(&[("json", true), ("none", false)])(node)
+        .map(|json| if json { Stdin::Json } else { Stdin::None })
+        .map_err(|_| Wrong::new("expected `json`, `none`, or `{ from = \"ARGUMENT\" }`"))
 }
 
 fn argument(node: &Node) -> Result<Argument, Wrong> {
-    match &node.value {
-        Value::Text(fixed) => word(fixed).map(Argument::Fixed),
-        Value::Table(table) => Ok(match reference(table)? {
-            (None, from) => Argument::From(from),
-            (Some(flag), from) => Argument::Flag { flag, from },
-        }),
-        _ => Err(Wrong::new(
-            "expected a string, `{ from = \"ARGUMENT\" }`, or `{ flag = \"--FLAG\", from = \"ARGUMENT\" }`",
-        )),
+    if let Value::Text(fixed) = &node.value {
+        return word(fixed).map(Argument::Fixed);
     }
+    let Value::Table(table) = &node.value else {
+        return Err(Wrong::new(
+            "expected a string, `{ from = \"ARGUMENT\" }`, or `{ flag = \"--FLAG\", from = \"ARGUMENT\" }`",
+        ));
+    };
+    Ok(match reference(table)? {
+        (None, from) => Argument::From(from),
+        (Some(flag), from) => Argument::Flag { flag, from },
+    })
 }
 
 /// `{ flag, from }`, of which `from` is required.

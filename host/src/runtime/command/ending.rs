@@ -13,9 +13,13 @@ const MAX_SAID: usize = 800;
 /// The code of a failure that has none of its own.
 const UNTOLD: &str = "TOOL_FAILED";
 
-/// Where a language's runtime begins to say where in itself a program failed: that is for
-/// the operator's log.
-const TRACES: [&str; 3] = ["\ngoroutine ", "\nstack backtrace:", "\nTraceback (most recent"];
+/// How lines begin with which a language's runtime tells where in itself a program failed,
+/// or with what in hand: that is for the operator's log.
+const TRACES: [&str; 5] =
+    ["goroutine ", "panic: ", "fatal error: ", "thread '", "stack backtrace:"];
+
+/// The same of Python, which says last what went wrong.
+const TRACEBACK: &str = "Traceback (most recent call last):";
 
 /// A structured error, as a command writes it on standard error.
 #[derive(Deserialize)]
@@ -53,9 +57,7 @@ fn failed(status: i32, stderr: &str) -> Produced {
         let details = details.map(|details| details.get().to_owned());
         return Produced::Failed { code, message, retryable, retry_after_ms, details };
     }
-    let trace = TRACES.iter().filter_map(|begins| said.find(begins)).min();
-    let prose = trace.map_or(said, |trace| said.get(..trace).unwrap_or_default());
-    let message = match tail(prose.trim()) {
+    let message = match tail(&without_traces(said)) {
         "" => format!("The command ended with exit code {status}, and said nothing."),
         said => format!("The command ended with exit code {status}: {said}"),
     };
@@ -68,9 +70,24 @@ fn failed(status: i32, stderr: &str) -> Produced {
     }
 }
 
-/// Whether it failed without an error of its own.
-pub(super) fn is_untold(produced: &Produced) -> bool {
+/// What a program said, up to where its runtime takes the word.
+fn without_traces(said: &str) -> String {
+    let is_trace = |line: &&str| {
+        line.trim_start() == TRACEBACK || TRACES.iter().any(|begins| line.starts_with(begins))
+    };
+    let mut lines = said.lines();
+    let mut kept: Vec<&str> = lines.by_ref().take_while(|line| !is_trace(line)).collect();
+    if said.contains(TRACEBACK) {
+        kept.extend(lines.next_back());
+    }
+    kept.join("\n").trim().to_owned()
+}
+
+/// Whether it failed without an error of its own, but perhaps for one of memory.
+pub(super) fn is_untold(produced: &Produced, stderr: &str) -> bool {
+    let stderr = stderr.trim().to_ascii_lowercase();
     matches!(produced, Produced::Failed { code, .. } if code == UNTOLD)
+        && (stderr.is_empty() || stderr.contains("memory"))
 }
 
 /// The end of a text: programs tell last what went wrong.
@@ -109,8 +126,21 @@ mod tests {
         assert_eq!((code.as_str(), details.as_deref()), ("TOOL_FAILED", Some(r#"{"exitCode":2}"#)));
         assert_eq!(text, "The command ended with exit code 2: usage: wc FILE");
         assert_eq!(message(1, " \n").1, "The command ended with exit code 1, and said nothing.");
-        let trace = "panic: boom\n\ngoroutine 1 [running]:\nmain.main()\n\t/src/main.go:7\n";
-        assert_eq!(message(2, trace).1, "The command ended with exit code 2: panic: boom");
+        let nothing = "The command ended with exit code 2, and said nothing.";
+        for (said, expected) in [
+            ("panic: hunter2\n\ngoroutine 1 [running]:\nmain.main()\n\t/src/main.go:7\n", nothing),
+            ("thread 'main' panicked at src/main.rs:1:2:\nhunter2\n", nothing),
+            (
+                "reading\nfatal error: all goroutines are asleep\n",
+                "The command ended with exit code 2: reading",
+            ),
+            (
+                "Traceback (most recent call last):\n  File \"/home/me/x.py\", line 1\nValueError: no\n",
+                "The command ended with exit code 2: ValueError: no",
+            ),
+        ] {
+            assert_eq!(message(2, said).1, expected, "{said}");
+        }
         let long = format!("{}é the end", "x".repeat(5_000));
         let (_, text, _) = message(1, &long);
         assert!(text.ends_with("é the end") && text.len() < 900, "{text}");

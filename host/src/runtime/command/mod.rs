@@ -6,10 +6,12 @@
 
 mod arguments;
 mod ending;
+pub(super) mod preview1;
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex};
@@ -21,10 +23,14 @@ use super::invocation::{bounded, new_store};
 use super::output::Produced;
 use super::prepare::{Authored, DeclaredTool, Instantiated, LoadError, Prepared};
 use super::state::CallState;
-use crate::config::{Command, Manifest, PerCall, Stdout};
+use crate::config::{Argument, Command, Manifest, PerCall, Stdin, Stdout, nearest, shown};
+use crate::text::clean_line;
 
 /// Asks a command to describe itself, when it is built.
 const DESCRIBE: (&str, &str) = ("BULKHEAD_DESCRIBE", "1");
+
+/// How much of what it says instead is shown, in characters.
+const MAX_SHOWN_CHARS: usize = 800;
 
 /// What a run of a command sees: the arguments of `main`, and standard input.
 #[derive(Clone, Debug)]
@@ -50,6 +56,9 @@ impl Commands {
         component: Option<&Component>,
         manifest: &Manifest,
     ) -> Result<Self, LoadError> {
+        for command in &manifest.commands {
+            know_every_argument(command)?;
+        }
         let by_name = |command: &Command| (command.name.to_string(), command.clone());
         Ok(Self {
             name: manifest.name.to_string(),
@@ -92,7 +101,9 @@ impl Commands {
         // A program that gives up after it was refused memory says so in its own way, which
         // is as good as a trap.
         match store.data().memory.refused() {
-            Some(_) if ending::is_untold(&produced) => Err(I32Exit(ended.status).into()),
+            Some(_) if ending::is_untold(&produced, &ended.stderr) => {
+                Err(I32Exit(ended.status).into())
+            }
             Some(_) | None => Ok(produced),
         }
     }
@@ -150,6 +161,38 @@ fn run_of(component: &Component) -> Result<ComponentExportIndex, LoadError> {
         .ok_or_else(|| LoadError::new("it has no `wasi:cli/run` of WASI 0.2"))
 }
 
+/// An argument that no call can have is a typo, and a run without what was meant. Only a
+/// closed schema tells.
+fn know_every_argument(command: &Command) -> Result<(), LoadError> {
+    let schema: Value = serde_json::from_str(&command.input_schema).unwrap_or_default();
+    if schema.get("additionalProperties") != Some(&Value::Bool(false)) {
+        return Ok(());
+    }
+    let known = schema.get("properties").and_then(Value::as_object);
+    let from_args = command.args.iter().filter_map(|argument| match argument {
+        Argument::Fixed(_) => None,
+        Argument::From(from) | Argument::Flag { from, .. } => Some(from),
+    });
+    let from_stdin = match &command.stdin {
+        Stdin::From(from) => Some(from),
+        Stdin::Json | Stdin::None => None,
+    };
+    let is_known = |from: &&String| known.is_some_and(|known| known.contains_key(*from));
+    match from_args.chain(from_stdin).find(|from| !is_known(from)) {
+        None => Ok(()),
+        Some(from) => {
+            let names = known.into_iter().flatten().map(|(name, _)| name.as_str());
+            let hint = nearest(from, names)
+                .map_or_else(String::new, |meant| format!("; did you mean `{}`?", shown(meant)));
+            Err(LoadError::new(format!(
+                "its tool `{}` passes on an argument `{}`, which its input schema does not have{hint}",
+                command.name,
+                shown(from)
+            )))
+        }
+    }
+}
+
 /// How a run ended that was not ended by the host.
 struct Ended {
     status: i32,
@@ -205,7 +248,10 @@ impl Sandbox {
         })?;
         match ending::produced(ended.status, ended.stdout, Stdout::Json, &ended.stderr) {
             Produced::Done { structured: Some(text), .. } => Ok(text),
-            Produced::Failed { message, .. } => Err(refuse(&format!("it failed: {message}"))),
+            Produced::Failed { message, .. } => {
+                let message = clean_line(&message, MAX_SHOWN_CHARS);
+                Err(refuse(&format!("it failed: {message}")))
+            }
             Produced::Done { .. } | Produced::InputRequired => Err(refuse("it printed nothing")),
         }
     }

@@ -15,7 +15,7 @@ use super::wit;
 use crate::text::clean_text;
 
 /// The most documentation that is read of one plugin, in bytes.
-pub(super) const MAX_BYTES: usize = 256 << 10;
+pub(in crate::runtime) const MAX_BYTES: usize = 256 << 10;
 
 /// The longest description of a type, a field or a case, in characters: a schema repeats
 /// it wherever the type is used.

@@ -10,11 +10,12 @@ use super::docs::{Docs, Types};
 use super::shape::Shape;
 use super::{Function, derive, schema};
 use crate::config::shown;
-use crate::runtime::prepare::{DeclaredTool, LoadError};
+use crate::runtime::prepare::{DeclaredTool, LoadError, MAX_TOOLS};
 use crate::validation::MAX_SCHEMA_BYTES;
 
-/// The most functions that are tools, as of a plugin that lists its tools.
-const MAX_TOOLS: usize = 256;
+/// What componentize-py and componentize-qjs leave behind: their own builds have called
+/// it.
+const LEFT_BEHIND: (&str, &str) = ("exports", "init");
 
 /// The functions of a component that are tools, by name, and what they declare.
 pub(super) fn functions(
@@ -72,7 +73,9 @@ impl Found<'_> {
                             types.add(self.docs, Some(name), inner, &ty, &mut self.compared);
                         }
                     }
-                    for (inner, item) in exports() {
+                    for (inner, item) in
+                        exports().filter(|(inner, _)| (name, *inner) != LEFT_BEHIND)
+                    {
                         if let ComponentItem::ComponentFunc(function) = item.ty {
                             declared.push(self.function(Some(name), inner, &function, &types)?);
                         } else if let ComponentItem::Resource(_) = item.ty {
@@ -159,12 +162,7 @@ impl Function {
     }
 }
 
-/// Not the author's: what every component may export, and what componentize-py and
-/// componentize-qjs leave behind, which their own build has called.
 fn is_of_the_host(interface: &str) -> bool {
-    if interface == "exports" {
-        return true;
-    }
     interface.starts_with("wasi:") || interface.starts_with("bulkhead:")
 }
 

@@ -56,11 +56,13 @@ impl Refused {
     }
 }
 
-/// Reads a call's arguments, a JSON object with a property for each parameter.
-pub(super) fn arguments(parameters: &[Field], text: &str) -> Result<Vec<Val>, Refused> {
+/// Reads a call's arguments, a JSON object with a property for each parameter. With them
+/// comes what they take of memory, in bytes.
+pub(super) fn arguments(parameters: &[Field], text: &str) -> Result<(Vec<Val>, u64), Refused> {
     let mut reader = Reader { left: MAX_BYTES };
     let fields = reader.object(parameters, text)?;
-    Ok(fields.into_iter().map(|(_, value)| value).collect())
+    let values = fields.into_iter().map(|(_, value)| value).collect();
+    Ok((values, (MAX_BYTES - reader.left) as u64))
 }
 
 struct Reader {

@@ -30,7 +30,7 @@ use self::to_json::Untold;
 use super::output::{Block, Produced};
 use super::prepare::{DeclaredTool, LoadError};
 
-pub(super) use self::docs::Docs;
+pub(super) use self::docs::{Docs, MAX_BYTES as MAX_DOCS_BYTES};
 pub use self::wit::package_docs_of;
 
 /// The text of a result that is none.
@@ -79,24 +79,27 @@ impl Functions {
         Ok((Self(functions), declared, undescribed))
     }
 
-    /// Calls a tool's function in an instance.
+    /// Calls a tool's function in an instance. `take` accounts for the memory that the
+    /// arguments take for as long as the call runs, in bytes.
     ///
     /// # Errors
-    /// The engine's: a trap, or a limit.
+    /// The engine's: a trap, or a limit; `take`'s.
     pub(super) async fn call<T: Send>(
         &self,
         store: &mut Store<T>,
         instance: &Instance,
         tool: &str,
         arguments: &str,
+        take: fn(&mut T, u64) -> wasmtime::Result<()>,
     ) -> wasmtime::Result<Produced> {
         let Some(function) = self.0.get(tool) else {
             return Err(wasmtime::Error::msg("a tool without a function"));
         };
-        let parameters = match from_json::arguments(&function.parameters, arguments) {
+        let (parameters, bytes) = match from_json::arguments(&function.parameters, arguments) {
             Ok(parameters) => parameters,
             Err(refused) => return Ok(failure::plain("BAD_ARGUMENTS", refused.sentence())),
         };
+        take(store.data_mut(), bytes)?;
         let callee = instance
             .get_func(&mut *store, function.index)
             .ok_or_else(|| wasmtime::Error::msg("an export that is no function"))?;

@@ -116,7 +116,7 @@ async fn call(tool: &str, arguments: Value) -> wasmtime::Result<Produced> {
     store.set_hostcall_fuel(HANDOVER);
     let instance = Linker::new(&engine).instantiate_async(&mut store, &component).await.unwrap();
     let arguments = arguments.to_string();
-    can_move(functions.call(&mut store, &instance, tool, &arguments)).await
+    can_move(functions.call(&mut store, &instance, tool, &arguments, |_, _| Ok(()))).await
 }
 
 /// A call moves to another thread when it computes.
