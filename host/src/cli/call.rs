@@ -1,10 +1,11 @@
 //! `bulkhead call`: one call through the whole pipeline.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use bytes::Bytes;
 use clap::Args;
-use serde_json::json;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,7 @@ use crate::error::Error;
 use crate::pipeline::{self, Host};
 use crate::plugins::Change;
 use crate::respond::{self, Answer, Called, Reply};
+use crate::sanitize::{CleanOutput, ContentBlock};
 use crate::transport::{Body, Channel, Head, Presented, Progress, Version};
 
 /// How many reports of progress may wait to be printed.
@@ -71,7 +73,7 @@ impl Call {
             lifecycle::finish_records(&host).await;
             let called = called(reply)?;
             let result = respond::tool_result(&called, Version::LATEST, request_id)
-                .map_err(|error| self.protocol_error(&host, &error))?;
+                .map_err(|error| self.protocol_error(&host, &config.plugins.dir, &error))?;
             self.print(&called, &result);
             Ok(ExitCode::from(u8::from(called.result.is_err())))
         })
@@ -81,17 +83,26 @@ impl Call {
         let arguments: &RawValue = serde_json::from_str(&self.arguments).map_err(|error| {
             Failure::new(failure::USAGE, format!("the arguments are not JSON: {error}"))
         })?;
-        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": self.tool, "arguments": arguments } });
-        Ok(request.to_string().into())
+        // As they were written: not every number of theirs is one that we could hold.
+        let name = Value::from(self.tool.as_str());
+        let request = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":{name},"arguments":{arguments}}}}}"#
+        );
+        Ok(request.into())
     }
 
     /// A refusal that a client would get as a JSON-RPC error.
-    fn protocol_error(&self, host: &Host, error: &Error) -> Failure {
+    fn protocol_error(&self, host: &Host, dir: &Path, error: &Error) -> Failure {
         let mut message = format!("{}: {}", error.code(), error.message());
         let snapshot = host.plugins.snapshot();
         let names = snapshot.catalog().tools().iter().map(|tool| tool.name.as_str());
         if let Some(meant) = crate::config::nearest(&self.tool, names) {
             message.push_str(&format!(" Did you mean `{meant}`?"));
+        } else if snapshot.catalog().tools().is_empty() {
+            let dir = dir.display();
+            message.push_str(&format!(
+                " No plugin is served from {dir}: `bulkhead build SOURCE --out {dir}` puts one there."
+            ));
         }
         Failure::new(failure::DATA, message)
     }
@@ -106,7 +117,7 @@ impl Call {
         }
         match &called.result {
             Ok(output) => {
-                println!("{}", output.structured().map_or(result.get(), RawValue::get));
+                println!("{}", text_of(output).unwrap_or_else(|| result.get().to_owned()));
             }
             Err(error) => println!("{}: {}", error.code(), error.message()),
         }
@@ -117,6 +128,23 @@ impl Call {
             spent.run.as_secs_f64() * 1_000.0
         );
     }
+}
+
+/// A result as a person reads it: the structured one, or its text where all of it is.
+fn text_of(output: &CleanOutput) -> Option<String> {
+    if let Some(structured) = output.structured() {
+        return Some(structured.get().to_owned());
+    }
+    let text = |block: &ContentBlock| match block {
+        ContentBlock::Text { text } => Some(text.clone()),
+        ContentBlock::Image { .. }
+        | ContentBlock::Audio { .. }
+        | ContentBlock::ResourceLink { .. }
+        | ContentBlock::Resource { .. }
+        | ContentBlock::Other(_) => None,
+    };
+    let texts: Option<Vec<String>> = output.content().iter().map(text).collect();
+    texts.map(|texts| texts.join("\n"))
 }
 
 async fn printing_progress(

@@ -44,6 +44,7 @@ pub(super) fn run(mut config: Config, config_file: Option<&Path>) -> Result<Exit
             Failure::new(failure::CONFIG, error.cause().unwrap_or(error.message()))
         })?;
         shared::load_plugins(&host, &tell).await;
+        sources.tell_if_none();
         introduce(&host, &config, config_file, address, &key).await;
         println!("The folder {} is watched. Ctrl-C ends.", sources.watched().display());
         let serving = lifecycle::serve(&host, &config, listeners);
@@ -102,6 +103,19 @@ impl Sources {
             Place::Under(dir.clone())
         };
         Ok(Self { place, built: Mutex::default(), missing: Mutex::default() })
+    }
+
+    /// Says where sources are looked for, where that folder is not there.
+    fn tell_if_none(&self) {
+        if let Place::Under(dir) = &self.place
+            && !dir.is_dir()
+        {
+            eprintln!(
+                "✗ there is no folder {}, in which plugins' sources would be; make it, or run \
+                 this in a source folder, which has a {MANIFEST}",
+                dir.display()
+            );
+        }
     }
 
     /// Makes the folder of ours. The state folder is there already, and its owner's alone.

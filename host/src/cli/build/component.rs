@@ -68,8 +68,8 @@ fn described(
 ) -> Result<String, BuildError> {
     let described = describe::describe(source, manifest)?.map_err(|why| {
         project.does_not_build(&format!(
-            "plugin.toml declares no tool of it in a [[command]], and the program does not \
-             declare any itself: {why}"
+            "plugin.toml has no [[command]] that says what its tool is, and the program does not \
+             describe itself: {why}"
         ))
     })?;
     manifest::with_described(text, &described)

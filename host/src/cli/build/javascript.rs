@@ -6,6 +6,9 @@ use std::path::Path;
 use super::error::BuildError;
 use super::toolchain::{Project, read};
 
+/// The SDK's package.
+const SDK: &str = "bulkhead-sdk";
+
 /// The build script, in `node_modules`.
 const SCRIPT: &str = "bulkhead-sdk/build.mjs";
 
@@ -19,6 +22,13 @@ pub(super) fn compile(project: &Project, out: &Path) -> Result<Vec<u8>, BuildErr
             ],
         )
     })?;
+    let package = std::fs::read_to_string(project.folder.join("package.json")).unwrap_or_default();
+    if !package.contains(SDK) {
+        return Err(project.cannot_work(
+            "its package.json does not depend on `bulkhead-sdk`, which builds it. The SDK is a \
+             folder of a few files: `bulkhead new NAME --lang js` writes it, to copy from",
+        ));
+    }
     let script = project.find_in_node_modules(SCRIPT).ok_or_else(|| {
         BuildError::missing_toolchain(
             format!("{} has not installed what its package.json asks for", project.name),

@@ -107,21 +107,62 @@ fn refuse_native(project: &Project) -> Result<(), BuildError> {
     }
     for name in ["requirements.txt", "pyproject.toml"] {
         let text = std::fs::read_to_string(project.folder.join(name)).unwrap_or_default();
+        let mut listing = Listing::of(name);
         for (at, line) in text.lines().enumerate() {
-            if let Some(package) = required(line) {
+            if let Some(package) = listing.is_at(line).then(|| required(line)).flatten() {
                 return native(format!("{name}:{}", at + 1), package);
             }
         }
     }
     for file in project.files("py") {
         let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let mut is_text = false;
         for (at, line) in text.lines().enumerate() {
-            if let Some(module) = imported(line) {
+            // What is indented may be prepared for it to be missing.
+            let module = if is_text { None } else { imported(line) };
+            is_text ^= (line.matches("\"\"\"").count() + line.matches("'''").count()) % 2 == 1;
+            if let Some(module) = module.filter(|module| !project.has_module(module)) {
                 return native(format!("{}:{}", project.within(&file).display(), at + 1), module);
             }
         }
     }
     Ok(())
+}
+
+impl Project {
+    /// Whether the author has a module of this name.
+    fn has_module(&self, name: &str) -> bool {
+        self.folder.join(name).is_dir() || self.folder.join(format!("{name}.py")).is_file()
+    }
+}
+
+/// Whether a file's lines list what a plugin needs: those of requirements do, and those of
+/// a pyproject under `[project] dependencies`, not what only its author needs.
+enum Listing {
+    Always,
+    Pyproject { in_project: bool, in_dependencies: bool },
+}
+
+impl Listing {
+    fn of(name: &str) -> Self {
+        match name {
+            "pyproject.toml" => Self::Pyproject { in_project: false, in_dependencies: false },
+            _ => Self::Always,
+        }
+    }
+
+    fn is_at(&mut self, line: &str) -> bool {
+        let Self::Pyproject { in_project, in_dependencies } = self else { return true };
+        let line = line.trim();
+        if line.starts_with('[') && line.ends_with(']') && !line.contains(['"', '\'']) {
+            (*in_project, *in_dependencies) = (line == "[project]", false);
+        } else if let Some((key, _)) = line.split_once('=')
+            && key.trim().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        {
+            *in_dependencies = *in_project && key.trim() == "dependencies";
+        }
+        *in_dependencies
+    }
 }
 
 /// The native distribution that a line asks for: of requirements, or of a list of strings
@@ -139,9 +180,12 @@ fn required(line: &str) -> Option<&'static str> {
 
 /// The native module that a line imports.
 fn imported(line: &str) -> Option<&'static str> {
+    if line.starts_with([' ', '\t']) {
+        return None;
+    }
     let mut words = line.split_whitespace();
     let modules = match words.next()? {
-        "import" => line.trim_start().strip_prefix("import")?,
+        "import" => line.strip_prefix("import")?,
         "from" => words.next()?,
         _ => return None,
     };
@@ -160,7 +204,14 @@ mod tests {
     fn native_code_is_told_from_python() {
         let cases = [
             ("plugin.py", "import json\nimport numpy as np", Some("plugin.py:2: numpy")),
-            ("plugin.py", "    from PIL.Image import open", Some("plugin.py:1: PIL")),
+            ("plugin.py", "from PIL.Image import open", Some("plugin.py:1: PIL")),
+            (
+                "plugin.py",
+                "try:\n    import orjson as json\nexcept ImportError:\n    import json",
+                None,
+            ),
+            ("plugin.py", "\"\"\"Frames\nfrom pandas or anywhere else.\n\"\"\"", None),
+            ("regex.py", "import regex", None),
             ("plugin.py", "import os, pandas", Some("pandas")),
             ("plugin.py", "# import numpy\nimport numpy_like\nfrom . import numpy", None),
             ("inner/helper.py", "import pydantic", Some("inner/helper.py:1: pydantic")),
@@ -174,10 +225,12 @@ mod tests {
             ("requirements.txt", "# numpy\nnumpydoc==1", None),
             (
                 "pyproject.toml",
-                "dependencies = [\"attrs\", 'lxml>5']",
-                Some("pyproject.toml:1: lxml"),
+                "[project]\ndependencies = [\"attrs\", 'lxml>5']",
+                Some("pyproject.toml:2: lxml"),
             ),
             ("pyproject.toml", "[project]\ndependencies = [\n  \"scipy\",\n]", Some(":3: scipy")),
+            ("pyproject.toml", "[project.optional-dependencies]\ndev = [\"numpy\"]", None),
+            ("pyproject.toml", "[tool.x]\ndependencies = [\"numpy\"]", None),
             ("pyproject.toml", "name = \"my-numpy\"\ndescription = \"like numpy\"", None),
         ];
         for (file, text, expected) in cases {

@@ -18,7 +18,7 @@ use tracing_subscriber::filter::LevelFilter;
 use self::compare::Came;
 use self::examples::{EXAMPLES, Example};
 use self::report::Outcome;
-use super::build::sidecar_of;
+use super::build::{MANIFEST, sidecar_of};
 use super::call::{PROGRESS_QUEUE, called};
 use super::failure::{self, Failure};
 use super::lifecycle;
@@ -56,6 +56,11 @@ impl Test {
         let source = self.source.canonicalize().map_err(|error| {
             Failure::new(failure::DATA, format!("{}: {error}", self.source.display()))
         })?;
+        if !source.join(MANIFEST).is_file() {
+            let source = source.display();
+            let why = format!("{source} is no plugin's source: it has no {MANIFEST}");
+            return Err(Failure::new(failure::DATA, why));
+        }
         let examples = read_examples(&source)?;
         let temporary = TemporaryFolder::new().map_err(|error| Failure::new(failure::IO, error))?;
         let config = alone(config, temporary.path())?;
