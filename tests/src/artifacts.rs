@@ -42,7 +42,10 @@ impl Artifacts {
         // First, because it installs the wasm target where that is missing.
         let first_party = FIRST_PARTY.iter().map(|name| built(&bulkhead, name, &out));
         let mut components: BTreeMap<String, PathBuf> = first_party.collect();
-        components.extend(guests());
+        components.extend(guests(&["--examples"], "wasm32-wasip2"));
+        install("wasm32-wasip1");
+        let of_preview1 = guests(&["--example", "command"], "wasm32-wasip1");
+        components.extend(of_preview1.map(|(name, path)| (format!("{name}-preview1"), path)));
         Self { bulkhead, components }
     }
 }
@@ -59,17 +62,20 @@ fn binary() -> PathBuf {
     executable.map(PathBuf::from).expect("cargo names the binary that it made")
 }
 
-fn guests() -> impl Iterator<Item = (String, PathBuf)> {
-    let made = cargo(&[
-        "build",
-        "--package",
-        "guests",
-        "--examples",
-        "--target",
-        "wasm32-wasip2",
-        "--profile",
-        "plugin",
-    ]);
+/// Installs a target, where it is missing.
+fn install(target: &str) {
+    let mut asked = Command::new("rustc");
+    asked.args(["--print", "target-libdir", "--target", target]).current_dir(workspace());
+    if !Path::new(run(asked).trim()).is_dir() {
+        let mut rustup = Command::new("rustup");
+        rustup.args(["target", "add", target]).current_dir(workspace());
+        run(rustup);
+    }
+}
+
+fn guests(which: &[&str], target: &str) -> impl Iterator<Item = (String, PathBuf)> + use<> {
+    let built = ["build", "--package", "guests", "--target", target, "--profile", "plugin"];
+    let made = cargo(&[&built, which].concat());
     made.into_iter().filter(|message| message["target"]["kind"][0] == "example").map(|message| {
         let name = message["target"]["name"].as_str().unwrap_or_default().to_owned();
         let files = message["filenames"].as_array().into_iter().flatten();

@@ -17,10 +17,16 @@ fn manifest(tools: &[(&str, &str)]) -> String {
     manifest
 }
 
-async fn serving(tools: &[(&str, &str)]) -> (Host, Client) {
+/// A server with the guest, of WASI 0.2 or of Preview 1.
+async fn serving(guest: &str, tools: &[(&str, &str)]) -> (Host, Client) {
+    let component = std::fs::read(bulkhead_tests::component(guest)).unwrap();
+    serving_file(component, tools).await
+}
+
+async fn serving_file(component: Vec<u8>, tools: &[(&str, &str)]) -> (Host, Client) {
     let setup = Host::test()
         .plugin("echo")
-        .plugin("command")
+        .file("command.wasm", component)
         .file("command.plugin.toml", manifest(tools))
         .sidecar("command", "per_call.max_output = '64KiB'")
         .agent("alice", &["*"])
@@ -32,6 +38,16 @@ async fn serving(tools: &[(&str, &str)]) -> (Host, Client) {
 
 #[tokio::test]
 pub(super) async fn command() {
+    // WASI 0.2 knows no exit code but 0 and 1.
+    ends_in_every_way("command", 1).await;
+}
+
+#[tokio::test]
+async fn a_command_of_preview1_ends_as_well() {
+    ends_in_every_way("command-preview1", 2).await;
+}
+
+async fn ends_in_every_way(guest: &str, two: i32) {
     let ends = [
         "nothing",
         "silent",
@@ -39,6 +55,9 @@ pub(super) async fn command() {
         "error",
         "not_utf8",
         "megabytes",
+        "at_once",
+        "reads_at_once",
+        "status_255",
         "noise",
         "fork",
         "forever",
@@ -50,29 +69,35 @@ pub(super) async fn command() {
         args.iter().map(|(name, args)| (*name, args.as_str())).collect();
     tools.push(("nothing_json", "args = ['nothing']\nstdout = 'json'"));
     tools.push(("text_json", "args = ['fork']\nstdout = 'json'"));
-    let (host, alice) = serving(&tools).await;
+    let (host, alice) = serving(guest, &tools).await;
     let call = async |name: &str| alice.call(name, json!({})).await;
 
     assert_eq!(call("nothing").await.block(), "");
     assert_eq!(call("not_utf8").await.block(), "caf\u{fffd}");
     assert_eq!(call("fork").await.block(), "no process\n");
+    let long = alice.call("reads_at_once", json!({ "text": "x".repeat(100) })).await;
+    let told = long.block();
+    assert_eq!(told, format!("read {} bytes\n", r#"{"text":""}"#.len() + 100));
+    let prose =
+        format!("The command ended with exit code {two}: wc: no such option usage: wc FILE");
     for (tool, code, message) in [
         ("silent", "TOOL_FAILED", "The command ended with exit code 1, and said nothing."),
-        (
-            "prose",
-            "TOOL_FAILED",
-            "The command ended with exit code 1: wc: no such option usage: wc FILE",
-        ),
+        ("prose", "TOOL_FAILED", prose.as_str()),
         ("noise", "NOISY", "After four megabytes."),
+        ("status_255", "TOO_COLD", "Not below 0."),
     ] {
         let ended = attack(&host, &alice, tool, json!({}), code).await;
         assert_eq!(ended.answer.expect_code(code)["message"], message);
     }
+    let untold = call("prose").await;
+    assert_eq!(untold.expect_code("TOOL_FAILED")["details"], json!({ "exitCode": two }));
     let failed = call("error").await;
     let error = failed.expect_code("EMPTY_TEXT");
     assert_eq!((&error["retryable"], &error["retryAfterMs"]), (&json!(true), &json!(1_500)));
     assert_eq!(error["details"], json!({ "n": 3 }));
-    attack(&host, &alice, "megabytes", json!({}), "OUTPUT_TOO_LARGE").await;
+    for flood in ["megabytes", "at_once"] {
+        attack(&host, &alice, flood, json!({}), "OUTPUT_TOO_LARGE").await;
+    }
     attack(&host, &alice, "forever", json!({}), "FUEL_EXHAUSTED").await;
     attack(&host, &alice, "panic", json!({}), "TOOL_CRASHED").await;
     for tool in ["nothing_json", "text_json"] {
@@ -81,7 +106,25 @@ pub(super) async fn command() {
 }
 
 #[tokio::test]
+pub(super) async fn polls() {
+    let (host, alice) = serving_file(bulkhead_tests::module("polls"), &[("polls", "")]).await;
+    attack(&host, &alice, "polls", json!({}), "FUEL_EXHAUSTED").await;
+}
+
+#[tokio::test]
+pub(super) async fn buffers() {
+    let (host, alice) = serving_file(bulkhead_tests::module("buffers"), &[("buffers", "")]).await;
+    attack(&host, &alice, "buffers", json!({}), "FUEL_EXHAUSTED").await;
+}
+
+#[tokio::test]
 async fn a_command_sees_its_calls_arguments_and_nothing_else() {
+    for guest in ["command", "command-preview1"] {
+        sees_its_arguments(guest).await;
+    }
+}
+
+async fn sees_its_arguments(guest: &str) {
     let tools = [
         (
             "whole",
@@ -90,7 +133,7 @@ async fn a_command_sees_its_calls_arguments_and_nothing_else() {
         ("raw", "stdout = 'json'\nargs = ['tell']\nstdin = { from = 'text' }"),
         ("none", "stdout = 'json'\nargs = ['tell']\nstdin = 'none'"),
     ];
-    let (_host, alice) = serving(&tools).await;
+    let (_host, alice) = serving(guest, &tools).await;
     let told = async |tool: &str, arguments: Value| {
         let told = alice.call(tool, arguments).await.structured().clone();
         assert_eq!(
@@ -136,6 +179,20 @@ pub(super) async fn preview1() {
     assert!(why.contains("no `[[command]]`"), "{why}");
     let why = host.until_told("broken").await;
     assert!(why.contains("not WebAssembly, or was cut short"), "{why}");
+}
+
+#[tokio::test]
+async fn a_manifest_that_does_not_fit_its_schema_is_refused() {
+    let closed = "input_schema = { type = 'object', properties.text.type = 'string', additionalProperties = false }";
+    let manifest = format!(
+        "name = 'hello'\nversion = '1'\n[[command]]\nname = 'hello'\ndescription = 'Says hello.'\n\
+         {closed}\nstdin = {{ from = 'txet' }}"
+    );
+    let setup = Host::test()
+        .file("hello.wasm", bulkhead_tests::module("preview1"))
+        .file("hello.plugin.toml", manifest);
+    let why = setup.start().await.until_told("hello").await;
+    assert!(why.contains("`txet`") && why.contains("did you mean `text`?"), "{why}");
 }
 
 #[tokio::test]

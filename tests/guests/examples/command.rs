@@ -44,6 +44,18 @@ fn main() {
                 let _ = stdout.write_all(&[b'x'; 1 << 10]);
             }
         }
+        "at_once" => {
+            let _ = stdout.write_all(&vec![b'x'; 1 << 20]);
+        }
+        "reads_at_once" => {
+            let mut buffer = vec![0; 1 << 20];
+            let read = std::io::stdin().read(&mut buffer).unwrap_or_default();
+            println!("read {read} bytes");
+        }
+        "status_255" => {
+            eprintln!("{{\"code\":\"TOO_COLD\",\"message\":\"Not below 0.\"}}");
+            std::process::exit(255);
+        }
         "noise" => {
             for _ in 0..4_096 {
                 eprint!("{}", "y".repeat(1 << 10));
