@@ -148,7 +148,7 @@ async fn examples_that_make_no_sense_are_told_with_their_place() {
     let source = program(&folder, "loud");
     let cases = [
         (
-            "[[call]]\ntool = \"shut\"\ntext = \"\"",
+            "[[call]]\ntool = \"shut\"\ntext = \"x\"",
             "examples.toml:1: the plugin has no tool `shut`; did you mean `shout`?",
         ),
         ("[[call]]\ntool = \"shout\"", "examples.toml:1:1: "),
