@@ -153,11 +153,9 @@ fn keys(schema: &str) -> String {
     let properties = schema.get("properties").and_then(Value::as_object);
     let key = |(name, schema): (&String, &Value)| {
         let mark = if is_required(name) { "" } else { "?" };
-        let of_type = schema.get("type").map(|kind| match kind {
-            Value::Array(kinds) => {
-                kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("|")
-            }
-            kind => kind.as_str().unwrap_or_default().to_owned(),
+        let of_type = schema.get("type").map(|kind| match kind.as_array() {
+            Some(kinds) => kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("|"),
+            None => kind.as_str().unwrap_or_default().to_owned(),
         });
         format!("{name}{mark}{}", of_type.map_or_else(String::new, |kind| format!(": {kind}")))
     };

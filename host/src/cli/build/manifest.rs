@@ -71,15 +71,14 @@ fn named_files(text: &str) -> Vec<Named> {
     let Some(DeValue::Array(commands)) = table.get_ref().get("command").map(|c| c.get_ref()) else {
         return Vec::new();
     };
-    let schemas = commands.iter().filter_map(|command| match command.get_ref() {
-        DeValue::Table(command) => Some(SCHEMAS.map(|key| command.get(key))),
-        _ => None,
+    let schemas = commands.iter().filter_map(|command| {
+        let DeValue::Table(command) = command.get_ref() else { return None };
+        Some(SCHEMAS.map(|key| command.get(key)))
     });
-    let named = schemas.flatten().flatten().filter_map(|schema| match schema.get_ref() {
-        DeValue::String(file) if !file.trim_start().starts_with('{') => {
-            Some(Named { place: schema.span(), file: file.to_string() })
-        }
-        _ => None,
+    let named = schemas.flatten().flatten().filter_map(|schema| {
+        let DeValue::String(file) = schema.get_ref() else { return None };
+        let is_text = file.trim_start().starts_with('{');
+        (!is_text).then(|| Named { place: schema.span(), file: file.to_string() })
     });
     let mut named: Vec<_> = named.collect();
     named.sort_by_key(|named| named.place.start);

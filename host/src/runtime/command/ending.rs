@@ -102,10 +102,11 @@ mod tests {
     use super::*;
 
     fn message(status: i32, stderr: &str) -> (String, String, Option<String>) {
-        match produced(status, Vec::new(), Stdout::Text, stderr) {
-            Produced::Failed { code, message, details, .. } => (code, message, details),
-            other => panic!("{other:?}"),
-        }
+        let produced = produced(status, Vec::new(), Stdout::Text, stderr);
+        let Produced::Failed { code, message, details, .. } = produced else {
+            panic!("it failed: {produced:?}")
+        };
+        (code, message, details)
     }
 
     #[test]
