@@ -196,7 +196,9 @@ function addDefault(schema, initializer) {
 // What the compiler finds: everything in TypeScript; in JavaScript, whose author did not
 // ask for it, what cannot run: bad syntax, and names such as `fetch` that nobody defines.
 function mistakes(program, source) {
-  const unknownName = [2304, 2580, 2581, 2582, 2584, 2591, 2592, 2593, 2867, 2868];
+  const unknownName = [
+    2304, 2552, 2570, 2580, 2581, 2582, 2584, 2591, 2592, 2593, 2662, 2663, 2867, 2868, 18004,
+  ];
   const found = program
     .getSourceFiles()
     .filter((file) => !file.isDeclarationFile && !file.fileName.includes("/node_modules/"))
@@ -214,6 +216,8 @@ function mistakes(program, source) {
     const { line } = file.getLineAndCharacterOfPosition(start);
     const sandbox = "The sandbox has the JavaScript language, without Node, timers and network.";
     const where = `${file.fileName}:${line + 1}: `;
-    return unknownName.includes(code) ? `${where}${text.split(/(?<=\.) /)[0]} ${sandbox}` : where + text;
+    // The compiler's advice is for Node, but for a name that was misspelled.
+    const [said] = text.split(/(?<=\.) (?!Did you mean)/);
+    return where + (unknownName.includes(code) ? `${said} ${sandbox}` : text);
   });
 }

@@ -252,6 +252,18 @@ for (const [what, text, name, problem] of [
     "plugin.js:2: Cannot find name 'fetch'. The sandbox has the JavaScript language, without Node, timers and network.",
   ],
   [
+    "a misspelled name",
+    '/** Does. */\nexport function tool() { const total = 1; return totl; }',
+    "plugin.js",
+    "plugin.js:2: Cannot find name 'totl'. Did you mean 'total'? The sandbox has the JavaScript language, without Node, timers and network.",
+  ],
+  [
+    "a shorthand of nothing",
+    "/** Does. */\nexport function tool() { return { total }; }",
+    "plugin.js",
+    "plugin.js:2: No value exists in scope for the shorthand property 'total'. The sandbox has the JavaScript language, without Node, timers and network.",
+  ],
+  [
     "a wrong type",
     "/** Does. */\nexport function tool(): string { return 1; }",
     "plugin.ts",

@@ -11,6 +11,7 @@ from componentize_py_types import Err  # type: ignore[import-not-found]
 from wit_world import exports  # type: ignore[import-not-found]
 from wit_world.imports import types  # type: ignore[import-not-found]
 
+from . import late as late
 from . import results, tools, wire
 from .errors import ToolError
 

@@ -4,9 +4,11 @@ All is derived when the module is imported, which is when the component is built
 what is wrong with a tool fails the build, and a call finds everything ready.
 """
 
+import importlib.util
 import inspect
 import json
 import re
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -79,9 +81,15 @@ def tool(function: Any = None, /, *, name: str | None = None, **options: Any) ->
     """
 
     def declare(function: F) -> F:
-        declared = _declaration(function, name or function.__name__, **options)
-        if declared.name in TOOLS:
-            raise ValueError(f"there are two tools named `{declared.name}`")
+        try:
+            declared = _declaration(function, name or function.__name__, **options)
+            if declared.name in TOOLS:
+                raise ValueError(f"there are two tools named `{declared.name}`")
+        except (TypeError, ValueError) as error:
+            if importlib.util.find_spec("wit_world"):
+                # This ends the build: its author needs the place, and not our own frames.
+                sys.tracebacklimit = 0
+            raise type(error)(f"{_place(function)}{error}") from None
         TOOLS[declared.name] = declared
         return function
 
@@ -132,6 +140,16 @@ def _read(tool: Tool, arguments: str) -> dict[str, Any]:
     return keywords
 
 
+def _place(function: Callable[..., Any]) -> str:
+    """Where the function stands, as the beginning of a message."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return ""
+    # The build sees the plugin's folder as `/0`.
+    file = re.sub(r"^/\d+/", "", code.co_filename)
+    return f"{file}:{code.co_firstlineno}: "
+
+
 def _declaration(function: Callable[..., Any], name: str, **options: Any) -> Tool:
     unknown = options.keys() - {"title", "read_only", "destructive", "idempotent", "open_world"}
     if unknown:
@@ -150,7 +168,7 @@ def _declaration(function: Callable[..., Any], name: str, **options: Any) -> Too
         form = forms.object(fields, dict)
         output_schema, produce = results.returns(hints.get("return", Any))
     except TypeError as error:
-        raise TypeError(f"tool `{name}`: {error}") from error
+        raise TypeError(f"tool `{name}`: {error}") from None
     return Tool(
         name=name,
         title=options.get("title"),

@@ -176,7 +176,8 @@ class Tools(unittest.TestCase):
         for function in (no_doc, no_hint, rest, no_form, misspelled, waiting):
             with self.subTest(function=function), self.assertRaises(TypeError) as raised:
                 tool(function)
-            self.assertIn(f"`{function.__name__}`", str(raised.exception))
+            line = function.__code__.co_firstlineno
+            self.assertIn(f"{__file__}:{line}: tool `{function.__name__}`", str(raised.exception))
         with self.assertRaises(ValueError):
             tool(name="no name")(rest)
         with self.assertRaises(ValueError):
