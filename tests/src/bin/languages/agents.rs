@@ -29,9 +29,8 @@ const JAVASCRIPT: &[Snippet] = &[
     ("a syntax error", "if (", "SYNTAX_ERROR", "line"),
 ];
 
-/// What must not reach an agent: where a tool, its SDK or its host keep their files.
-const INTERNAL: &[&str] =
-    &["bulkhead_sdk", "plugin.py", "plugin.js", "/work", "/root", "/usr/", "panicked"];
+/// What must not reach an agent: names of a tool's and its SDK's own files, a host's words.
+const INTERNAL: &[&str] = &["bulkhead_sdk", "plugin.py", "plugin.js", "/usr/", "panicked"];
 
 /// Runs both sessions and prints them.
 pub(crate) async fn run(out: &Path) -> Failures {
@@ -69,7 +68,8 @@ async fn session(agent: &Client, tool: &str, snippet: &Snippet) -> Failures {
     if !answer.text.contains(says) {
         failures.push(format!("{tool}, {what}: it does not say {says:?}: {}", answer.text));
     }
-    for internal in INTERNAL {
+    let here = bulkhead_tests::workspace().display().to_string();
+    for internal in INTERNAL.iter().copied().chain([here.as_str()]) {
         if answer.text.contains(internal) {
             failures.push(format!("{tool}, {what}: it says {internal:?}: {}", answer.text));
         }
