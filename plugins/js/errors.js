@@ -3,6 +3,7 @@
 import { ToolError } from "bulkhead-sdk";
 
 import { end, start } from "./fit.js";
+import { hintFor } from "./hint.js";
 import { inspect, inspectError, isError, messageOf, text } from "./inspect.js";
 import { stackOf } from "./intrinsics.js";
 
@@ -28,7 +29,8 @@ export function failure(thrown, printed) {
     line,
     traceback: start(traceback, DETAILS.traceback),
   };
-  return new ToolError("JAVASCRIPT_ERROR", line === null ? head : `${head} (line ${line})`, {
+  const where = line === null ? head : `${head} (line ${line})`;
+  return new ToolError("JAVASCRIPT_ERROR", where + hintFor(type, message), {
     details: printed === "" ? details : { ...details, stdout: end(printed.toWellFormed(), DETAILS.stdout) },
   });
 }

@@ -29,7 +29,8 @@ let reserve = new ArrayBuffer(256 << 10);
  * Runs a snippet of JavaScript (ES2024, QuickJS) in a fresh sandbox and returns what it
  * printed with `console.log` and the value of its last expression, or of `return`. `await`
  * works, and timers run without waiting. There is no network, no files, no `require`, no
- * `import` and no Node API, and nothing is kept from one call to the next.
+ * `import` and no Node API, and nothing is kept from one call to the next. Recursion deeper
+ * than a few hundred calls crashes the tool: use a loop.
  *
  * @tool run_js
  * @title Run JavaScript
