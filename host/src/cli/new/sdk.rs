@@ -26,7 +26,7 @@ pub(super) const GO: &[Embedded] = files!("sdk/go": "bulkhead.go" "go.mod" "sche
 pub(super) const C: &[Embedded] = files!("sdk/c": "bulkhead.h");
 
 pub(super) const PYTHON: &[Embedded] = files!("sdk/python/bulkhead_sdk":
-    "__init__.py" "bounds.py" "call.py" "docs.py" "errors.py" "forms.py" "guest.py" "py.typed"
+    "__init__.py" "bounds.py" "call.py" "docs.py" "errors.py" "forms.py" "guest.py" "late.py" "py.typed"
     "results.py" "tools.py" "wire.py" "wit/call.wit" "wit/tools.wit" "wit/types.wit"
 );
 
