@@ -27,6 +27,7 @@ use wasmtime::{Engine, Store};
 
 use self::shape::{Field, Shape};
 use self::to_json::Untold;
+use super::fault::Broke;
 use super::output::{Block, Produced};
 use super::prepare::{DeclaredTool, LoadError};
 
@@ -83,7 +84,8 @@ impl Functions {
     /// arguments take for as long as the call runs, in bytes.
     ///
     /// # Errors
-    /// The engine's: a trap, or a limit; `take`'s.
+    /// The engine's: a trap, or a limit; `take`'s; [`Broke::Output`] where the result is
+    /// longer than any that could be sent.
     pub(super) async fn call<T: Send>(
         &self,
         store: &mut Store<T>,
@@ -108,7 +110,7 @@ impl Functions {
         let returns = function.answer.is_some() || function.error.is_some();
         let mut results = vec![Val::Bool(false); usize::from(returns)];
         callee.call_async(&mut *store, &parameters, &mut results).await?;
-        Ok(function.produced(results.pop(), most))
+        function.produced(results.pop(), most)
     }
 }
 
@@ -134,38 +136,36 @@ impl Function {
         }
     }
 
-    /// What a call produced. Of a result that is longer than `most` there is no text but
-    /// as many bytes: it is refused for its length, by whoever reads results.
-    fn produced(&self, returned: Option<Val>, most: usize) -> Produced {
+    /// What a call produced, whose text may have `most` bytes.
+    fn produced(&self, returned: Option<Val>, most: usize) -> wasmtime::Result<Produced> {
         let value = match (returned, &self.error) {
             (Some(Val::Result(Ok(value))), Some(_)) => value.map(|value| *value),
             (Some(Val::Result(Err(error))), Some(shape)) => {
-                return failure::failure(error.as_deref().zip(shape.as_ref()));
+                return Ok(failure::failure(error.as_deref().zip(shape.as_ref())));
             }
             (value, _) => value,
         };
         let (Some(shape), Some(value)) = (&self.answer, value) else {
-            return Produced::Done { blocks: vec![Block::Text(DONE.to_owned())], structured: None };
+            let blocks = vec![Block::Text(DONE.to_owned())];
+            return Ok(Produced::Done { blocks, structured: None });
         };
         if let Val::String(text) = value {
-            return Produced::Done { blocks: vec![Block::Text(text)], structured: None };
+            return Ok(Produced::Done { blocks: vec![Block::Text(text)], structured: None });
         }
         let structured = match to_json::text(&value, shape, most) {
             Ok(text) if matches!(shape, Shape::Record { .. }) => text,
             Ok(text) => format!("{{\"result\":{text}}}"),
-            Err(Untold::TooLong) => " ".repeat(most),
+            Err(Untold::TooLong) => return Err(Broke::Output.into()),
             Err(Untold::NotFinite) => {
                 let why = "The tool's result was withheld: it holds a number that is not finite, \
                            for which there is no JSON.";
-                return failure::plain("RESULT_NOT_FINITE", why.to_owned());
+                return Ok(failure::plain("RESULT_NOT_FINITE", why.to_owned()));
             }
             Err(Untold::Misshapen) => {
-                return failure::plain(
-                    "TOOL_FAILED",
-                    "The tool's result is not of its type.".to_owned(),
-                );
+                let why = "The tool's result is not of its type.";
+                return Ok(failure::plain("TOOL_FAILED", why.to_owned()));
             }
         };
-        Produced::Done { blocks: Vec::new(), structured: Some(structured) }
+        Ok(Produced::Done { blocks: Vec::new(), structured: Some(structured) })
     }
 }
