@@ -112,6 +112,8 @@ impl Built {
 /// # Errors
 /// When the manifest is wrong, the toolchain is missing, or the source does not compile.
 pub fn build(source: &Path, out: &Path) -> Result<Built, BuildError> {
+    // Toolchains run in that folder, and what is found beside it is a path from elsewhere.
+    let source = &source.canonicalize().map_err(|error| BuildError::of_file(source, error))?;
     let text = manifest::read(source)?;
     let language = Language::of(source)?;
     let manifest = manifest::parse(source, &text)?;
