@@ -178,6 +178,21 @@ mod tests {
     }
 
     #[test]
+    fn what_the_host_holds_for_a_call_counts_as_its_memory() {
+        let total = Arc::new(TotalMemory::new(ByteCount(1_000)));
+        let mut first = MemoryMeter::new(ByteCount(800), Arc::clone(&total));
+        first.take(800).unwrap();
+        assert_eq!(first.peak(), ByteCount(800));
+        assert!(first.take(1).is_err());
+        assert_eq!(first.refused(), Some(Refused::Quota));
+        let mut second = MemoryMeter::new(ByteCount(800), Arc::clone(&total));
+        assert!(second.take(201).is_err());
+        assert_eq!(second.refused(), Some(Refused::Total));
+        drop(first);
+        second.take(800).unwrap();
+    }
+
+    #[test]
     fn calls_share_the_total_and_give_back_all_that_they_took() {
         let total = Arc::new(TotalMemory::new(ByteCount(1_000)));
         let mut first = MemoryMeter::new(ByteCount(800), Arc::clone(&total));

@@ -310,4 +310,27 @@ mod tests {
             assert_eq!(parse(&text).unwrap_err(), expected, "{text}");
         }
     }
+
+    #[test]
+    fn each_bound_is_one_below_what_is_refused() {
+        let whole = "name = \"a\"\ndescription = \"a\"\ninput_schema = '{}'\n";
+        let args = |count| format!("[[command]]\n{whole}args = [{}]", "\"x\",".repeat(count));
+        let word = |bytes| format!("[[command]]\n{whole}args = [\"{}\"]", "x".repeat(bytes));
+        let tools = |count| format!("[[command]]\n{whole}").repeat(count);
+        let said = |bytes| {
+            let text = "x".repeat(bytes);
+            format!("[[command]]\nname = \"a\"\ndescription = \"{text}\"\ninput_schema = '{{}}'")
+        };
+        for (most, more, expected) in [
+            (args(MAX_ARGS), args(MAX_ARGS + 1), "at most 64 entries"),
+            (word(1_024), word(1_025), "at most 1024 bytes"),
+            (tools(MAX_COMMANDS), tools(MAX_COMMANDS + 1), "at most 256 tools"),
+            (said(MAX_DESCRIPTION_BYTES), said(MAX_DESCRIPTION_BYTES + 1), "at most 8192 bytes"),
+            (said(1), said(0), "is empty"),
+        ] {
+            assert!(parse(&most).is_ok(), "{expected}: {:?}", parse(&most));
+            let why = parse(&more).unwrap_err();
+            assert!(why.contains(expected), "{expected}: {why}");
+        }
+    }
 }

@@ -136,7 +136,7 @@ mod tests {
                 "The command ended with exit code 2: reading",
             ),
             (
-                "Traceback (most recent call last):\n  File \"/home/me/x.py\", line 1\nValueError: no\n",
+                "Traceback (most recent call last):\n  File \"x.py\", line 1\nValueError: no\n",
                 "The command ended with exit code 2: ValueError: no",
             ),
         ] {
