@@ -9,13 +9,14 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{BadKeyFile, Identities, KeyFile};
+use crate::auth::{BadJournal, BadKeyFile, Identities, KeyFile, Revocations, Tokens};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::error::Error;
-use crate::limits::Limits;
+use crate::limits::{Limits, Slowdown};
 use crate::pipeline::Host;
 use crate::plugins::{Plugins, PluginsConfig};
+use crate::policy::Policy;
 use crate::runtime::{Sandbox, SandboxError};
 use crate::telemetry::{AuditLog, CannotOpen, Metrics};
 
@@ -31,6 +32,8 @@ pub enum BootError {
     Sandbox(SandboxError),
     /// The keys cannot be read.
     Keys(BadKeyFile),
+    /// What was revoked cannot be read.
+    Revocations(BadJournal),
     /// The audit log cannot be opened.
     Audit(CannotOpen),
 }
@@ -41,6 +44,7 @@ impl fmt::Display for BootError {
             Self::State(why) => f.write_str(why),
             Self::Sandbox(why) => why.fmt(f),
             Self::Keys(why) => why.fmt(f),
+            Self::Revocations(why) => why.fmt(f),
             Self::Audit(why) => why.fmt(f),
         }
     }
@@ -66,6 +70,8 @@ pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
     .map_err(BootError::Sandbox)?;
     tracing::info!("{}", sandbox.room());
     let keys = KeyFile::load(&config.auth.keys).map_err(BootError::Keys)?;
+    let revocations =
+        Revocations::load(&config.auth.revocations).map_err(BootError::Revocations)?;
     let metrics = Arc::new(Metrics::new());
     let audit = AuditLog::open_file(
         &config.audit.path,
@@ -82,7 +88,10 @@ pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
         ceilings: config.ceilings,
     };
     Ok(Arc::new(Host {
-        identities: ArcSwap::from_pointee(Identities::new(config, &keys)),
+        identities: ArcSwap::from_pointee(Identities::new(config, &keys, revocations)),
+        slowdown: Slowdown::new(Arc::clone(&clock)),
+        tokens: Tokens::new(config),
+        policy: ArcSwap::from_pointee(Policy::none()),
         limits: Limits::new(Arc::clone(&clock), config.sandbox.calls),
         plugins: Arc::new(Plugins::new(plugins, Arc::new(sandbox))),
         audit,
@@ -100,7 +109,8 @@ pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
 fn key_reader(config: Config) -> Box<dyn Fn() -> Result<Identities, Error> + Send> {
     Box::new(move || {
         let keys = KeyFile::load(&config.auth.keys).map_err(Error::internal)?;
-        Ok(Identities::new(&config, &keys))
+        let revoked = Revocations::load(&config.auth.revocations).map_err(Error::internal)?;
+        Ok(Identities::new(&config, &keys, revoked))
     })
 }
 

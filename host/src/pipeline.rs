@@ -26,20 +26,23 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{self, Identities, Principal};
+use crate::auth::{self, Identities, Principal, Tokens};
 use crate::clock::Clock;
 use crate::config::RateLimit;
 use crate::error::{Code, Error, Retry};
-use crate::limits::{Limits, Meter, MeterKey, Metered, Slot};
+use crate::limits::{Delay, Limits, Meter, MeterKey, Metered, Slot, Slowdown};
 use crate::names::{ByteCount, Rate, RequestId};
 use crate::plugins::{Plugins, Snapshot};
+use crate::policy::{self, Policy};
 use crate::respond::{Answer, Called, Reply};
 use crate::runtime::{self, CallContext, Events, GuestEvent, Level};
 use crate::sanitize::{self, CleanOutput};
 use crate::telemetry::{AuditLog, CallRecord, Ending, Metrics, OpenRecord, trace_id};
 use crate::text::clean_line;
-use crate::transport::{self, Body, Head, Message, Meta, Method, Progress, Request, ToolCall};
-use crate::{policy, validation};
+use crate::transport::{
+    self, Body, Channel, Head, Message, Meta, Method, Presented, Progress, Request, ToolCall,
+};
+use crate::validation;
 
 /// The longest line of a guest's log or progress that is passed on, in characters.
 const MAX_LINE_CHARS: usize = 500;
@@ -64,6 +67,12 @@ pub struct Host {
     pub clock: Arc<dyn Clock>,
     /// Who may ask. Swapped when keys change.
     pub identities: ArcSwap<Identities>,
+    /// Who has failed to prove who they are.
+    pub slowdown: Slowdown,
+    /// The authorization servers that vouch for others.
+    pub tokens: Tokens,
+    /// What the operator's policy says.
+    pub policy: ArcSwap<Policy>,
     /// Rates and slots.
     pub limits: Limits,
     /// What is served.
@@ -103,9 +112,10 @@ pub async fn answer(
     progress: mpsc::Sender<Progress>,
     cancel: CancellationToken,
 ) -> Reply {
-    let principal = match auth::authenticate(&host.identities.load(), &head, host.clock.utc()) {
+    let asked = auth::authenticate(&host.identities, &host.tokens, &head, &*host.clock).await;
+    let principal = match asked {
         Ok(principal) => principal,
-        Err(refused) => return Reply::Gate(record_refusal(host, &head, refused).await),
+        Err(refused) => return Reply::Gate(turn_away(host, &head, refused).await),
     };
     let body = match body.read().await {
         Ok(body) => body,
@@ -169,33 +179,53 @@ async fn call(host: &Arc<Host>, principal: Principal, call: ToolCall, told: Told
         Err(refused) => return Called::refused(refused),
     };
     let shows_spending = principal.sees_spending();
-    let (ending, cancel) = (host.end_calls.clone(), told.cancel.clone());
+    let early =
+        Early { host: Arc::clone(host), principal: principal.clone(), end: told.cancel.clone() };
     let shared = Arc::clone(host);
-    let task = host.calls.spawn(cancelled_by(ending, cancel, async move {
+    let task = host.calls.spawn(async move {
         let world = shared.plugins.snapshot();
         let life = live(&shared, &world, &mut open.record, principal, call, told);
         // A panic in a step is this call's end and nobody else's.
-        let result = AssertUnwindSafe(life).catch_unwind().await;
-        let result = result.unwrap_or_else(|_| Err(Error::internal("a step of the call panicked")));
-        close_record(open, result, shows_spending).await
-    }));
+        let life = AssertUnwindSafe(life).catch_unwind();
+        let result = early.ended(async {
+            life.await.unwrap_or_else(|_| Err(Error::internal("a step of the call panicked")))
+        });
+        close_record(open, result.await, shows_spending).await
+    });
     // Panics are caught above; what is left is a runtime that shuts down.
     task.await.unwrap_or_else(|error| Called::refused(Error::internal(error)))
 }
 
-/// Cancels a call when the server has waited for it long enough.
-async fn cancelled_by<T>(
-    ending: CancellationToken,
-    cancel: CancellationToken,
-    call: impl Future<Output = T>,
-) -> T {
-    let mut call = std::pin::pin!(call);
-    tokio::select! {
-        biased;
-        output = &mut call => return output,
-        () = ending.cancelled() => cancel.cancel(),
+/// What can end a call before its time, besides its client.
+struct Early {
+    host: Arc<Host>,
+    principal: Principal,
+    end: CancellationToken,
+}
+
+impl Early {
+    /// Cancels a call when the server has waited for it long enough, and when its
+    /// principal is turned away while it runs.
+    async fn ended<T>(self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let Self { host, principal, end } = self;
+        let mut call = std::pin::pin!(call);
+        loop {
+            let identities = host.identities.load_full();
+            if !identities.accepts(&principal) {
+                end.cancel();
+                let _ = call.await;
+                return Err(auth::turned_away());
+            }
+            tokio::select! {
+                biased;
+                output = &mut call => return output,
+                () = host.end_calls.cancelled() => break,
+                () = identities.superseded().cancelled() => {}
+            }
+        }
+        end.cancel();
+        call.await
     }
-    call.await
 }
 
 /// The life of a call.
@@ -229,7 +259,7 @@ async fn live(
     let valid = validation::check(world.validators(), admitted, call.arguments)?;
 
     // Does policy allow these arguments?
-    let approval = policy::approve(valid)?;
+    let approval = policy::approve(&host.policy.load(), valid, &*host.clock)?;
 
     // Is there a slot? Last of the gates, so that an invalid call never holds one.
     let since = host.clock.now();
@@ -353,6 +383,27 @@ async fn close_record(
     Called { tool, cost, queued, input, shows_spending, result }
 }
 
+/// Turns somebody away: recorded, and slower the more often that source has failed.
+async fn turn_away(host: &Host, head: &Head, refused: Error) -> Error {
+    let presented = !matches!(head.presented, Presented::None);
+    host.metrics.turned_away(presented);
+    let refused = record_refusal(host, head, refused).await;
+    if !presented || head.channel != Channel::Http {
+        return refused;
+    }
+    match host.slowdown.failed(head.source) {
+        Delay::None => refused,
+        Delay::Wait(wait, _place) => {
+            tokio::time::sleep(wait).await;
+            refused
+        }
+        Delay::Full(wait) => {
+            Error::new(Code::RateLimited, "Too many credentials were not accepted.")
+                .retry(Retry::After(wait))
+        }
+    }
+}
+
 /// Records that somebody was turned away before the request could be read, and
 /// gives the refusal back.
 ///
@@ -435,7 +486,9 @@ impl Host {
     /// `INTERNAL` when the keys cannot be read; those from before stay in force.
     pub fn reload_keys(&self) -> Result<(), Error> {
         let read = self.reload_keys.lock().unwrap_or_else(PoisonError::into_inner);
-        self.identities.store(Arc::new(read()?));
+        let before = self.identities.swap(Arc::new(read()?));
+        // Whoever is being served is looked at again.
+        before.superseded().cancel();
         Ok(())
     }
 }

@@ -7,39 +7,77 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
 use super::identities::{Identities, Known};
 use super::key::{KeyText, SecretDigest};
 use super::principal::{Identity, Principal};
+use super::tokens::Tokens;
+use crate::clock::Clock;
 use crate::error::{Code, Error};
 use crate::names::Secret;
 use crate::transport::{Channel, Head, Presented};
 
-/// Decides who sent the request that `head` begins.
+/// Decides who sent the request that `head` begins. Waits only for an authorization
+/// server, and only when a token of it was not seen before.
 ///
 /// # Errors
 /// `UNAUTHENTICATED`; the reason is in its cause.
-pub fn authenticate(
-    identities: &Identities,
+pub async fn authenticate(
+    identities: &ArcSwap<Identities>,
+    tokens: &Tokens,
     head: &Head,
-    now: Timestamp,
+    clock: &dyn Clock,
 ) -> Result<Principal, Error> {
-    let identity = match (&head.presented, head.channel) {
-        (Presented::Bearer(token), _) => by_key(identities, token, now)?,
+    let now = clock.utc();
+    if let Presented::Bearer(token) = &head.presented
+        && !KeyText::is_meant(token.expose())
+    {
+        let identity = match tokens.known(token.expose(), now) {
+            Some(known) => known,
+            None => tokens.verify(token.expose(), now).await.map_err(not_accepted)?,
+        };
+        // Looked up after the wait: what was revoked meanwhile counts.
+        return accepted(&identities.load(), identity);
+    }
+    let identities = identities.load();
+    let identity = at_once(&identities, head, now)?;
+    accepted(&identities, identity)
+}
+
+/// Lets in whoever proved an identity, unless it was revoked.
+fn accepted(identities: &Identities, identity: Arc<Identity>) -> Result<Principal, Error> {
+    match identities.objection(&identity) {
+        Some(why) => Err(not_accepted(why)),
+        None => Ok(Principal::new(identity)),
+    }
+}
+
+/// Decides about everything but an authorization server's token.
+fn at_once(identities: &Identities, head: &Head, now: Timestamp) -> Result<Arc<Identity>, Error> {
+    match (&head.presented, head.channel) {
+        (Presented::Bearer(token), _) => by_key(identities, token, now),
+        (Presented::Certificate(certificate), _) => identities
+            .certificate(certificate)
+            .map(Arc::new)
+            .ok_or_else(|| not_accepted("a certificate without an agent")),
         (Presented::Local(agent), Channel::Stdio | Channel::Local) => {
-            Arc::new(identities.local(agent))
+            Ok(Arc::new(identities.local(agent)))
         }
         // Whoever comes over the network did not start this process, whatever a
         // transport made of it.
-        (Presented::Local(_), Channel::Http) => return Err(not_accepted("local, over HTTP")),
-        (Presented::Malformed, _) => return Err(not_accepted("not one bearer token")),
-        (Presented::None, _) => return Err(missing()),
-    };
-    Ok(Principal::new(identity))
+        (Presented::Local(_), Channel::Http) => Err(not_accepted("local, over HTTP")),
+        (Presented::Malformed, _) => Err(not_accepted("not one bearer token")),
+        (Presented::None, _) => identities.anonymous().cloned().ok_or_else(missing),
+    }
 }
 
-fn by_key(identities: &Identities, token: &Secret, now: Timestamp) -> Result<Arc<Identity>, Error> {
+pub(super) fn by_key(
+    identities: &Identities,
+    token: &Secret,
+    now: Timestamp,
+) -> Result<Arc<Identity>, Error> {
     let text = KeyText::parse(token.expose()).ok_or_else(|| not_accepted("not an API key"))?;
     let known = identities.key(text.id);
     // An unknown id costs the same work as a known one.
@@ -68,6 +106,11 @@ fn missing() -> Error {
     Error::new(Code::Unauthenticated, text).because("none presented")
 }
 
+/// The end of a call whose credential was revoked while it ran.
+pub fn turned_away() -> Error {
+    not_accepted("revoked during the call")
+}
+
 /// The one answer to every credential that is not accepted.
 fn not_accepted(why: impl std::fmt::Display) -> Error {
     Error::new(Code::Unauthenticated, "The credential is not accepted.").because(why)
@@ -76,7 +119,7 @@ fn not_accepted(why: impl std::fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::KeyFile;
+    use crate::auth::{KeyFile, Revocations};
     use crate::config::{Ceilings, Config, PerAgent};
     use crate::limits::Metered;
     use crate::names::Scope;
@@ -112,12 +155,14 @@ mod tests {
             )
         };
         let text: String = KEYS.iter().map(entry).collect();
-        Identities::new(&config, &KeyFile::parse(&text).unwrap())
+        Identities::new(&config, &KeyFile::parse(&text).unwrap(), Revocations::default())
     }
 
     fn ask(presented: Presented, channel: Channel) -> Result<Principal, Error> {
         let head = Head::without_headers(channel, presented, None);
-        authenticate(&identities(), &head, NOW.parse().unwrap())
+        let identities = identities();
+        let identity = at_once(&identities, &head, NOW.parse().unwrap())?;
+        accepted(&identities, identity)
     }
 
     fn bearer(token: &str) -> Result<Principal, Error> {

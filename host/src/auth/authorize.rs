@@ -25,8 +25,9 @@ pub struct Permit {
 ///
 /// # Errors
 /// `TOOL_NOT_FOUND` when there is no such tool, or one that is concealed from the
-/// principal; `PERMISSION_DENIED`, with the missing scopes in the detail `scope`
-/// (space-separated, as in RFC 6750 §3), when one may know of it.
+/// principal. When one may know of it: `INSUFFICIENT_SCOPE`, with all scopes of the call
+/// in the detail `scope` (space-separated, as in RFC 6750 §3), to a token that can be
+/// stepped up to them, and `PERMISSION_DENIED`, with those that are missing, to all else.
 pub fn authorize(
     principal: Charged<Principal>,
     catalog: &Catalog,
@@ -39,18 +40,24 @@ pub fn authorize(
         return Ok(Permit { principal, tool: Arc::clone(tool) });
     }
     Err(match tool.on_denied {
+        OnDenied::Explain if principal.could_have(&tool.requires) => insufficient(tool),
         OnDenied::Explain => denied(&tool.name, &missing),
         OnDenied::Conceal => not_found(name, format_args!("concealed; lacks {missing:?}")),
     })
 }
 
-/// The tools that the principal may call, in the catalog's order.
+/// The tools that the principal may call, in the catalog's order; to a token, those
+/// that it could step up to as well.
 pub fn visible<'a>(
     principal: &'a Charged<Principal>,
     catalog: &'a Catalog,
 ) -> impl Iterator<Item = &'a Arc<Tool>> {
     let principal = principal.get();
-    catalog.tools().iter().filter(|tool| principal.lacks(&tool.requires).next().is_none())
+    catalog.tools().iter().filter(|tool| {
+        let explained = tool.on_denied == OnDenied::Explain;
+        principal.lacks(&tool.requires).next().is_none()
+            || explained && principal.could_have(&tool.requires)
+    })
 }
 
 /// The one answer for every tool that is not there for this principal. A name is
@@ -62,6 +69,15 @@ fn not_found(name: &str, why: impl std::fmt::Display) -> Error {
         Err(_) => "There is no tool of that name. `tools/list` names those that there are.".into(),
     };
     Error::new(Code::ToolNotFound, text).because(why)
+}
+
+/// One challenge names all that the call needs, what the token has already included:
+/// clients ask for exactly this (MCP, authorization, "Scope Challenge Handling").
+fn insufficient(tool: &Tool) -> Error {
+    let scopes: Vec<&str> = tool.requires.iter().map(Scope::as_str).collect();
+    let text =
+        format!("Calling {} needs a token with these scopes: {}.", tool.name, scopes.join(" "));
+    Error::new(Code::InsufficientScope, text).detail("scope", scopes.join(" "))
 }
 
 fn denied(tool: &ToolName, missing: &[&str]) -> Error {
@@ -161,12 +177,11 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::auth::{Identities, KeyFile, authenticate};
+    use crate::auth::{Identities, KeyFile, Revocations};
     use crate::catalog::{Plugin, ToolId};
     use crate::clock::FakeClock;
     use crate::config::{Config, PerCall, RateLimit};
     use crate::limits::Limits;
-    use crate::transport::{Channel, Head, Presented};
 
     fn rate(text: &str) -> Option<RateLimit> {
         Some(RateLimit::new(text.parse().unwrap()))
@@ -176,10 +191,8 @@ mod tests {
     fn principal(agent: &str, scopes: &str) -> Charged<Principal> {
         let scopes = (format!("BULKHEAD__agents__{agent}__scopes"), scopes.to_owned());
         let config = Config::load(None, [scopes]).unwrap();
-        let identities = Identities::new(&config, &KeyFile::default());
-        let local = Presented::Local(agent.parse().unwrap());
-        let head = Head::without_headers(Channel::Local, local, None);
-        let principal = authenticate(&identities, &head, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        let identities = Identities::new(&config, &KeyFile::default(), Revocations::default());
+        let principal = Principal::new(Arc::new(identities.local(&agent.parse().unwrap())));
         Limits::new(Arc::new(FakeClock::new()), 1_000).charge(principal).unwrap()
     }
 

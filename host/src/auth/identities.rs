@@ -1,22 +1,29 @@
 //! Everybody who may call, as one immutable snapshot: the configuration's agents
-//! and the key file's keys. A change of either makes a new snapshot.
+//! the key file's keys, and what was revoked. A change of any makes a new snapshot.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
+use super::authenticate::by_key;
 use super::key::{Key, SecretDigest};
 use super::key_file::KeyFile;
-use super::principal::{Credential, Identity, covers};
+use super::principal::{Credential, Identity, Principal, covers};
+use super::revocations::Revocations;
 use crate::config::{Agent, Config, PerAgent};
-use crate::names::{AgentName, KeyId, Scope};
+use crate::names::{AgentName, KeyId, Scope, Secret};
+use crate::transport::ClientCertificate;
 
 /// Everybody who may call.
 #[derive(Debug)]
 pub struct Identities {
     keys: HashMap<KeyId, Known>,
     agents: Agents,
+    anonymous: Option<Arc<Identity>>,
+    revocations: Revocations,
+    superseded: CancellationToken,
 }
 
 /// A key that is known, whether it is still good or not.
@@ -29,8 +36,8 @@ pub(super) struct Known {
 }
 
 impl Identities {
-    /// The agents of `config` with the keys of `file`.
-    pub fn new(config: &Config, file: &KeyFile) -> Self {
+    /// The agents of `config` with the keys of `file`, without what was revoked.
+    pub fn new(config: &Config, file: &KeyFile, revocations: Revocations) -> Self {
         let agents = Agents::new(&config.agents, config.per_agent);
         let known = |key: &Key| {
             let known = Known {
@@ -41,7 +48,53 @@ impl Identities {
             };
             (key.id.clone(), known)
         };
-        Self { keys: file.keys().iter().map(known).collect(), agents }
+        let anonymous = config.auth.anonymous.as_ref();
+        Self {
+            keys: file.keys().iter().map(known).collect(),
+            anonymous: anonymous.map(|agent| Arc::new(agents.anonymous(agent))),
+            agents,
+            revocations,
+            superseded: CancellationToken::new(),
+        }
+    }
+
+    /// Why `identity` is not accepted any more; nothing while it is.
+    pub(super) fn objection(&self, identity: &Identity) -> Option<String> {
+        self.revocations.objection(identity)
+    }
+
+    /// Whether `key` is an API key that is accepted now.
+    pub fn accepts_key(&self, key: &Secret, now: Timestamp) -> bool {
+        let identity = by_key(self, key, now);
+        identity.is_ok_and(|identity| self.objection(&identity).is_none())
+    }
+
+    /// Whether whoever was let in is still welcome.
+    pub fn accepts(&self, principal: &Principal) -> bool {
+        let identity = principal.identity();
+        let key = match &identity.credential {
+            Credential::Key(id) => self.keys.get(id).is_some_and(|key| key.revoked.is_none()),
+            Credential::Token { .. }
+            | Credential::Certificate(_)
+            | Credential::Anonymous
+            | Credential::Local => true,
+        };
+        key && self.objection(identity).is_none()
+    }
+
+    /// Cancelled when a newer snapshot has taken this one's place.
+    pub fn superseded(&self) -> &CancellationToken {
+        &self.superseded
+    }
+
+    /// Whoever calls without a credential, where that is allowed.
+    pub(super) fn anonymous(&self) -> Option<&Arc<Identity>> {
+        self.anonymous.as_ref()
+    }
+
+    /// The agent that a client certificate with these names belongs to.
+    pub(super) fn certificate(&self, certificate: &ClientCertificate) -> Option<Identity> {
+        self.agents.identity_of_certificate(certificate)
     }
 
     /// The key of this id.
@@ -59,9 +112,13 @@ impl Identities {
         Identity {
             agent: agent.clone(),
             subject: None,
+            tenant: None,
             scopes,
             credential: Credential::Local,
             per_agent,
+            reach: None,
+            issued: None,
+            expires: None,
         }
     }
 }
@@ -73,8 +130,10 @@ fn everything() -> Arc<[Scope]> {
 
 /// The configuration's agents, with scopes that their keys share.
 #[derive(Debug)]
-struct Agents {
+pub(super) struct Agents {
     entries: BTreeMap<AgentName, Entry>,
+    /// Whose certificate has this name.
+    by_certificate: BTreeMap<Box<str>, AgentName>,
     /// What holds for an agent without an entry.
     per_agent: PerAgent,
 }
@@ -86,12 +145,17 @@ struct Entry {
 }
 
 impl Agents {
-    fn new(agents: &BTreeMap<AgentName, Agent>, per_agent: PerAgent) -> Self {
+    pub(super) fn new(agents: &BTreeMap<AgentName, Agent>, per_agent: PerAgent) -> Self {
         let entry = |(name, agent): (&AgentName, &Agent)| {
             let scopes = agent.scopes.as_slice().into();
             (name.clone(), Entry { scopes, per_agent: agent.per_agent })
         };
-        Self { entries: agents.iter().map(entry).collect(), per_agent }
+        let of_certificates = |(name, agent): (&AgentName, &Agent)| {
+            let name = name.clone();
+            agent.certificates.clone().into_iter().map(move |known| (known.into(), name.clone()))
+        };
+        let by_certificate = agents.iter().flat_map(of_certificates).collect();
+        Self { entries: agents.iter().map(entry).collect(), by_certificate, per_agent }
     }
 
     /// The identity behind `key`. A key of an agent without an entry brings its
@@ -106,9 +170,42 @@ impl Agents {
         Identity {
             agent: key.agent.clone(),
             subject: key.subject.clone(),
+            tenant: None,
             scopes,
             credential: Credential::Key(key.id.clone()),
             per_agent: entry.map_or(self.per_agent, |entry| entry.per_agent),
+            reach: None,
+            issued: Some(key.created),
+            expires: key.expires,
+        }
+    }
+
+    /// Everybody without a credential, calling as `agent`: what its entry allows.
+    fn anonymous(&self, agent: &AgentName) -> Identity {
+        self.of_entry(agent, Credential::Anonymous)
+    }
+
+    fn identity_of_certificate(&self, certificate: &ClientCertificate) -> Option<Identity> {
+        let known = |name: &Box<str>| Some((self.by_certificate.get(name)?, name));
+        let (agent, name) = certificate.names.iter().find_map(known)?;
+        let credential = Credential::Certificate(certificate.fingerprint.clone());
+        let identity = self.of_entry(agent, credential);
+        Some(Identity { subject: name.parse().ok(), ..identity })
+    }
+
+    /// What the entry of `agent` allows; nothing where there is none.
+    fn of_entry(&self, agent: &AgentName, credential: Credential) -> Identity {
+        let entry = self.entries.get(agent);
+        Identity {
+            agent: agent.clone(),
+            subject: None,
+            tenant: None,
+            scopes: entry.map(|entry| Arc::clone(&entry.scopes)).unwrap_or_default(),
+            credential,
+            per_agent: entry.map_or(self.per_agent, |entry| entry.per_agent),
+            reach: None,
+            issued: None,
+            expires: None,
         }
     }
 }

@@ -105,6 +105,11 @@ pub(super) struct KeyText<'t> {
 }
 
 impl<'t> KeyText<'t> {
+    /// Whether `text` is meant to be a key of ours, a good one or not.
+    pub(super) fn is_meant(text: &str) -> bool {
+        text.starts_with(PREFIX)
+    }
+
     /// Takes `text` apart; `None` when it is not a key of ours.
     pub(super) fn parse(text: &'t str) -> Option<Self> {
         let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;

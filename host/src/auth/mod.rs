@@ -18,18 +18,23 @@
 //!
 //! ```
 //! # use std::sync::Arc;
-//! # use bulkhead::auth::{Identities, KeyFile, authenticate, authorize};
+//! # use bulkhead::auth::{Identities, KeyFile, Revocations, Tokens, authenticate, authorize};
 //! # use bulkhead::catalog::Catalog;
 //! # use bulkhead::clock::{Clock, SystemClock};
 //! # use bulkhead::config::Config;
 //! # use bulkhead::limits::Limits;
 //! # use bulkhead::transport::{Channel, Head, Presented};
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let catalog = Catalog::default();
 //! # let limits = Limits::new(Arc::new(SystemClock), 1_000);
-//! # let identities = Identities::new(&Config::load(None, [])?, &KeyFile::default());
+//! # let config = Config::load(None, [])?;
+//! # let keys = KeyFile::default();
+//! # let identities = Identities::new(&config, &keys, Revocations::default()).into();
+//! # let tokens = Tokens::new(&config);
 //! # let head = Head::without_headers(Channel::Local, Presented::Local("me".parse()?), None);
-//! let Ok(principal) = authenticate(&identities, &head, SystemClock.utc()) else { return Ok(()) };
+//! let principal = authenticate(&identities, &tokens, &head, &SystemClock).await;
+//! let Ok(principal) = principal else { return Ok(()) };
 //! let Ok(principal) = limits.charge(principal) else { return Ok(()) };
 //! let permit = authorize(principal, &catalog, "get_record");
 //! # assert!(permit.is_err());
@@ -38,18 +43,23 @@
 //! ```
 //! ```compile_fail
 //! # use std::sync::Arc;
-//! # use bulkhead::auth::{Identities, KeyFile, authenticate, authorize};
+//! # use bulkhead::auth::{Identities, KeyFile, Revocations, Tokens, authenticate, authorize};
 //! # use bulkhead::catalog::Catalog;
 //! # use bulkhead::clock::{Clock, SystemClock};
 //! # use bulkhead::config::Config;
 //! # use bulkhead::limits::Limits;
 //! # use bulkhead::transport::{Channel, Head, Presented};
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let catalog = Catalog::default();
 //! # let limits = Limits::new(Arc::new(SystemClock), 1_000);
-//! # let identities = Identities::new(&Config::load(None, [])?, &KeyFile::default());
+//! # let config = Config::load(None, [])?;
+//! # let keys = KeyFile::default();
+//! # let identities = Identities::new(&config, &keys, Revocations::default()).into();
+//! # let tokens = Tokens::new(&config);
 //! # let head = Head::without_headers(Channel::Local, Presented::Local("me".parse()?), None);
-//! let Ok(principal) = authenticate(&identities, &head, SystemClock.utc()) else { return Ok(()) };
+//! let principal = authenticate(&identities, &tokens, &head, &SystemClock).await;
+//! let Ok(principal) = principal else { return Ok(()) };
 //! let permit = authorize(principal, &catalog, "get_record");
 //! # assert!(permit.is_err());
 //! # Ok(())
@@ -62,10 +72,14 @@ mod identities;
 mod key;
 mod key_file;
 mod principal;
+mod revocations;
+mod tokens;
 
-pub use authenticate::authenticate;
+pub use authenticate::{authenticate, turned_away};
 pub use authorize::{Permit, authorize, visible};
 pub use identities::Identities;
 pub use key::Key;
 pub use key_file::{BadKeyFile, KeyFile, NewKey, Revoke, create, revoke};
 pub use principal::{Credential, Principal};
+pub use revocations::{BadJournal, Revocations};
+pub use tokens::Tokens;

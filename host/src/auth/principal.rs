@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
+use jiff::Timestamp;
+
 use crate::config::PerAgent;
 use crate::limits::{Meter, MeterKey, Metered};
 use crate::names::{AgentName, KeyId, Scope, Subject};
@@ -23,9 +25,17 @@ static SEES_SPENDING: LazyLock<Option<Scope>> = LazyLock::new(|| "bulkhead:spent
 pub(super) struct Identity {
     pub(super) agent: AgentName,
     pub(super) subject: Option<Subject>,
+    pub(super) tenant: Option<Box<str>>,
     pub(super) scopes: Arc<[Scope]>,
     pub(super) credential: Credential,
     pub(super) per_agent: PerAgent,
+    /// What the authorization server could yet issue a token for; none where the
+    /// credential cannot be stepped up.
+    pub(super) reach: Option<Arc<[Scope]>>,
+    /// When the credential was issued, where that is known.
+    pub(super) issued: Option<Timestamp>,
+    /// From when on it is refused.
+    pub(super) expires: Option<Timestamp>,
 }
 
 /// Which credential proved it.
@@ -33,15 +43,30 @@ pub(super) struct Identity {
 pub enum Credential {
     /// An API key.
     Key(KeyId),
+    /// An authorization server's token, and its `jti` where it has one (RFC 7519 §4.1.7).
+    Token {
+        /// The authorization server.
+        issuer: Arc<str>,
+        /// Which of its tokens.
+        id: Option<Arc<str>>,
+    },
+    /// A client certificate, by its SHA-256 fingerprint.
+    Certificate(Box<str>),
+    /// None, where the configuration lets everybody in.
+    Anonymous,
     /// None: the request comes from whoever started this process.
     Local,
 }
 
 impl fmt::Display for Credential {
-    /// The key's id, or `local`.
+    /// The key's id, `token:JTI`, `certificate:FINGERPRINT`, `anonymous` or `local`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Key(id) => id.fmt(f),
+            Self::Token { id: Some(id), .. } => write!(f, "token:{id}"),
+            Self::Token { id: None, .. } => f.write_str("token"),
+            Self::Certificate(fingerprint) => write!(f, "certificate:{fingerprint}"),
+            Self::Anonymous => f.write_str("anonymous"),
             Self::Local => f.write_str("local"),
         }
     }
@@ -62,6 +87,11 @@ impl Principal {
         self.0.subject.as_ref()
     }
 
+    /// The organization that it belongs to, where a claim says so.
+    pub fn tenant(&self) -> Option<&str> {
+        self.0.tenant.as_deref()
+    }
+
     /// What it may use; `*` and `PLUGIN:*` stand for many.
     pub fn scopes(&self) -> &[Scope] {
         &self.0.scopes
@@ -70,6 +100,17 @@ impl Principal {
     /// What proved it.
     pub fn credential(&self) -> &Credential {
         &self.0.credential
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.0
+    }
+
+    /// Whether `wanted` can be had for the asking: an authorization server's token can
+    /// be stepped up to what its agent may have; all else is the operator's to grant.
+    pub(super) fn could_have(&self, wanted: &[Scope]) -> bool {
+        let reach = self.0.reach.as_ref();
+        reach.is_some_and(|reach| wanted.iter().all(|wanted| covers(reach, wanted)))
     }
 
     /// What its agent may do over all tools.

@@ -97,7 +97,7 @@ pub(super) async fn serve(
     // A key that was revoked before there was a socket to tell of it.
     let keys = host.reload_keys();
     keys.map_err(|error| Failure::new(failure::CONFIG, error.cause().unwrap_or(error.message())))?;
-    let public = server::public(public, Arc::clone(host), &config.server, stop.clone());
+    let public = server::public(public, Arc::clone(host), config, stop.clone());
     let public = servers.spawn(public);
     servers.close();
 

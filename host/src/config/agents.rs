@@ -18,6 +18,10 @@ pub struct Agent {
     pub scopes: Vec<Scope>,
     /// What it may do over all tools.
     pub per_agent: PerAgent,
+    /// The client ids that authorization servers know it by, besides its name.
+    pub clients: Vec<String>,
+    /// The names in its client certificates: DNS names or URIs (RFC 5280 §4.2.1.6).
+    pub certificates: Vec<String>,
 }
 
 /// What each role allows.
@@ -53,8 +57,14 @@ impl Agent {
             per_agent: section
                 .table("per_agent", |section| PerAgentPatch::read(section, ceilings))
                 .over(defaults),
+            clients: section.list("clients", own_text).unwrap_or_default(),
+            certificates: section.list("certificates", own_text).unwrap_or_default(),
         }
     }
+}
+
+fn own_text(node: &Node) -> Result<String, Wrong> {
+    text(node).map(str::to_owned)
 }
 
 fn role<'r>(node: &Node, roles: &'r Roles) -> Result<&'r [Scope], Wrong> {

@@ -8,15 +8,18 @@
 
 mod address;
 mod agents;
+mod auth;
 mod ceiling;
 mod containment;
 mod document;
+mod issuers;
 mod manifest;
 mod overrides;
 mod problems;
 mod quota;
 mod server;
 mod sidecar;
+mod tls;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -25,8 +28,10 @@ use std::io::{self, Read};
 use std::path::Path;
 
 pub use agents::Agent;
+pub use auth::Auth;
 pub use ceiling::{Ceiling, Ceilings};
 pub use containment::{Containment, Protection};
+pub use issuers::Issuer;
 pub use manifest::{
     About, Argument, Command, Hints, MAX_DESCRIPTION_BYTES, MAX_TITLE_BYTES, Manifest, Stdin,
     Stdout, Wants,
@@ -36,10 +41,10 @@ pub use quota::{
     PerAgent, PerAgentPatch, PerCall, PerCallPatch, PerPlugin, PerPluginPatch, RateLimit,
 };
 pub use server::{
-    Admin, Audit, Auth, Compiler, Health, OnFailure, Plugins, Server, State, Telemetry, Totals,
-    Trust,
+    Admin, Audit, Compiler, Health, OnFailure, Plugins, Server, State, Telemetry, Totals, Trust,
 };
 pub use sidecar::{OnDenied, Sidecar, ToolRules};
+pub use tls::Tls;
 
 use crate::machine::Machine;
 use crate::names::{AgentName, ByteCount};
@@ -137,7 +142,7 @@ impl Config {
 
     fn read(root: &mut Section<'_>, base: &Path, state_folder: &str) -> Self {
         let state = root.table("state", |section| State::read(section, base, state_folder));
-        let server = root.table("server", Server::read);
+        let server = root.table("server", |section| Server::read(section, base));
         let sandbox = root.table("sandbox", |section| Totals::read(section, &Machine::look()));
         let ceilings = root.table("ceiling", |section| Ceilings::read(section, &server, &sandbox));
         let per_call = root.table("per_call", |section| PerCallPatch::read(section, &ceilings));
@@ -146,14 +151,17 @@ impl Config {
         let per_agent = root
             .table("per_agent", |section| PerAgentPatch::read(section, &ceilings))
             .over(PerAgent::over_all_tools(&ceilings));
+        let agents = agents::read(root, per_agent, &ceilings);
+        let auth =
+            root.table("auth", |section| Auth::read(section, &state, base, &server, &agents));
         Self {
             server,
             health: root.table("health", Health::read),
             admin: root.table("admin", |section| Admin::read(section, &state)),
             plugins: root.table("plugins", |section| Plugins::read(section, base)),
             compiler: root.table("compiler", Compiler::read),
-            auth: root.table("auth", |section| Auth::read(section, &state)),
-            agents: agents::read(root, per_agent, &ceilings),
+            auth,
+            agents,
             sandbox,
             per_call: per_call.over(ceilings.default_per_call()),
             per_plugin: per_plugin.over(ceilings.default_per_plugin()),
@@ -303,6 +311,8 @@ mod tests {
                 max_connections: 5,
                 shutdown_delay: Duration::from_secs(3),
                 drain_timeout: Duration::from_secs(60),
+                tls: None,
+                behind_tls_proxy: false,
             }
         );
         assert_eq!(config.health.listen.to_string(), "0.0.0.0:9000");

@@ -10,7 +10,8 @@ use tracing::level_filters::LevelFilter;
 
 use super::address::{host, origin, public_url, socket_address};
 use super::document::Node;
-use super::walk::{Section, Wrong, byte_count, choice, count, duration, path};
+use super::tls::Tls;
+use super::walk::{Section, Wrong, boolean, byte_count, choice, count, duration, path};
 use crate::machine::{MAX_CALLS, Machine};
 use crate::names::ByteCount;
 
@@ -39,6 +40,11 @@ pub struct Server {
     pub shutdown_delay: Duration,
     /// Then: how long calls may take to finish. `0s` to `1h`; default `20s`.
     pub drain_timeout: Duration,
+    /// TLS in the server itself; without it, plain HTTP.
+    pub tls: Option<Tls>,
+    /// A proxy in front terminates TLS, so plain HTTP may be served on an address that
+    /// is not loopback. Default `false`.
+    pub behind_tls_proxy: bool,
 }
 
 /// `[health]`: the listener for probes and scrapers.
@@ -105,14 +111,6 @@ pub struct Totals {
     pub memory: ByteCount,
 }
 
-/// `[auth]`: how callers prove who they are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Auth {
-    /// The file of hashed API keys. Relative to the state folder; default
-    /// `keys.toml`.
-    pub keys: PathBuf,
-}
-
 /// `[audit]`: the record of every call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
@@ -154,7 +152,16 @@ fn loopback(port: u16) -> SocketAddr {
 }
 
 impl Server {
-    pub(super) fn read(section: &mut Section<'_>) -> Self {
+    /// The resource identifier of this server (RFC 8707 §2): what tokens are issued for,
+    /// and what clients are told. None where nobody outside could know it.
+    pub fn resource(&self) -> Option<String> {
+        let local = self.listen.ip().is_loopback() && self.listen.port() != 0;
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let own = || local.then(|| format!("{scheme}://{}/mcp", self.listen));
+        self.public_url.clone().or_else(own)
+    }
+
+    pub(super) fn read(section: &mut Section<'_>, base: &Path) -> Self {
         Self {
             listen: section.get("listen", socket_address).unwrap_or(loopback(8080)),
             public_url: section.get("public_url", public_url),
@@ -170,6 +177,8 @@ impl Server {
             drain_timeout: section
                 .get("drain_timeout", duration(DRAIN_TIMEOUT))
                 .unwrap_or(Duration::from_secs(20)),
+            tls: section.optional_table("tls", |section| Tls::read(section, base)),
+            behind_tls_proxy: section.get("behind_tls_proxy", boolean).unwrap_or_default(),
         }
     }
 }
@@ -194,7 +203,12 @@ impl State {
     }
 
     /// The path that `key` names, under the state folder unless it is absolute.
-    fn under(&self, section: &mut Section<'_>, key: &'static str, default: &str) -> PathBuf {
+    pub(super) fn under(
+        &self,
+        section: &mut Section<'_>,
+        key: &'static str,
+        default: &str,
+    ) -> PathBuf {
         self.dir.join(section.get(key, path).unwrap_or_else(|| default.into()))
     }
 }
@@ -248,13 +262,6 @@ impl Totals {
             section.refuse("calls", &why);
         }
         Self { calls, memory: section.get("memory", byte_count(TOTAL_MEMORY)).unwrap_or(half) }
-    }
-}
-
-impl Auth {
-    pub(super) fn read(section: &mut Section<'_>, state: &State) -> Self {
-        section.unserved("issuers");
-        Self { keys: state.under(section, "keys", "keys.toml") }
     }
 }
 

@@ -59,6 +59,7 @@
 mod key;
 mod rates;
 mod slots;
+mod slowdown;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +67,7 @@ use std::time::Duration;
 pub use key::MeterKey;
 pub use rates::{Meter, Metered};
 pub use slots::{Seat, Seated};
+pub use slowdown::{Delay, Slowdown};
 
 use crate::clock::Clock;
 use crate::error::Error;

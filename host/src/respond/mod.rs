@@ -3,6 +3,7 @@
 //! Invariant: a [`Reply`] carries nothing but what `sanitize` passed, what the
 //! catalog declares, or an [`Error`], of which only the client's half is written.
 
+mod challenge;
 mod codes;
 mod wire;
 
@@ -17,6 +18,7 @@ use http::header::{
 use http::{Response, StatusCode};
 use serde_json::value::{RawValue, to_raw_value};
 
+pub use self::challenge::{Challenges, WELL_KNOWN};
 use self::codes::Form;
 pub use self::wire::Spending;
 use self::wire::{
@@ -274,8 +276,20 @@ fn one_line(message: Bytes) -> Bytes {
     message.iter().map(|byte| if is_break(byte) { b' ' } else { *byte }).collect()
 }
 
+/// Who is answered over HTTP, as far as a refusal has to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Our name for the request.
+    pub request_id: RequestId,
+    /// The request came with a credential.
+    pub presented: bool,
+    /// How clients get one.
+    pub challenges: &'a Challenges,
+}
+
 /// The reply as an HTTP answer.
-pub fn http(reply: &Reply, request_id: RequestId) -> Response<Bytes> {
+pub fn http(reply: &Reply, asked: Asked<'_>) -> Response<Bytes> {
+    let Asked { request_id, presented, challenges } = asked;
     let status = match reply.refusal() {
         Some(Refusal { error, shown: Shown::AsStatus, .. }) => codes::status(error.code()),
         Some(Refusal { shown: Shown::InBand, .. }) | None => StatusCode::OK,
@@ -304,24 +318,16 @@ pub fn http(reply: &Reply, request_id: RequestId) -> Response<Bytes> {
         if let Some(wait) = retry_after(&error) {
             headers.insert(RETRY_AFTER, wait);
         }
-        if status != StatusCode::OK
-            && let Some((name, value)) = hint(error.code())
-        {
-            headers.insert(name, HeaderValue::from_static(value));
+        if status != StatusCode::OK {
+            if let Some(challenge) = challenges.header(&error, presented) {
+                headers.insert(WWW_AUTHENTICATE, challenge);
+            }
+            if *error.code() == Code::MethodNotAllowed {
+                headers.insert(ALLOW, HeaderValue::from_static("POST"));
+            }
         }
     }
     response
-}
-
-/// What a status obliges us to say in a header.
-fn hint(code: &Code) -> Option<(HeaderName, &'static str)> {
-    if *code == Code::Unauthenticated {
-        return Some((WWW_AUTHENTICATE, r#"Bearer realm="bulkhead""#));
-    }
-    if *code == Code::InsufficientScope {
-        return Some((WWW_AUTHENTICATE, r#"Bearer realm="bulkhead", error="insufficient_scope""#));
-    }
-    (*code == Code::MethodNotAllowed).then_some((ALLOW, "POST"))
 }
 
 /// `Retry-After` in whole seconds, rounded up (RFC 9110 §10.2.3), where the server
@@ -412,7 +418,9 @@ mod tests {
     /// Status, headers in question, and body with our own request id as `ID`.
     fn shown(reply: &Reply) -> (u16, Vec<String>, Value) {
         let request_id = RequestId::generate();
-        let response = http(reply, request_id);
+        let challenges = Challenges::of_keys();
+        let asked = Asked { request_id, presented: false, challenges: &challenges };
+        let response = http(reply, asked);
         assert_eq!(response.headers()["x-request-id"], request_id.to_string());
         assert_eq!(response.headers()["cache-control"], "no-store");
         let said = ["allow", "retry-after", "www-authenticate"].into_iter().filter_map(|name| {

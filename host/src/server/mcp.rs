@@ -6,13 +6,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::any;
+use axum::routing::{any, get};
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
-    CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN, VARY,
+    CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN, VARY,
 };
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -21,8 +21,8 @@ use super::events::{End, EventStream, event};
 use super::{Answering, PROGRESS_QUEUE};
 use crate::error::Error;
 use crate::names::RequestId;
-use crate::respond::{self, Reply};
-use crate::transport::{Accepts, Edge, Head, Inbound, Version};
+use crate::respond::{self, Asked, Challenges, Reply, WELL_KNOWN};
+use crate::transport::{Accepts, Edge, Head, Inbound, Presented, Version};
 
 /// What a page may send along.
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
@@ -41,17 +41,40 @@ const EXPOSED_HEADERS: HeaderValue =
 /// taken off the list is refused by every request all the same.
 const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
+/// How long clients may remember where tokens are to be had.
+const METADATA_MAX_AGE: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
 const NOT_FOUND: &str = r#"{"error":"There is nothing here. MCP is served at POST /mcp."}"#;
 
 struct Endpoint {
     edge: Edge,
+    challenges: Challenges,
     answering: Answering,
 }
 
 /// The public routes.
-pub(super) fn router(edge: Edge, answering: Answering) -> Router {
-    let endpoint = Arc::new(Endpoint { edge, answering });
-    Router::new().route("/mcp", any(serve)).with_state(endpoint).fallback(not_found)
+pub(super) fn router(edge: Edge, challenges: Challenges, answering: Answering) -> Router {
+    let endpoint = Arc::new(Endpoint { edge, challenges, answering });
+    Router::new()
+        .route("/mcp", any(serve))
+        .route(WELL_KNOWN, get(metadata))
+        .route(&format!("{WELL_KNOWN}/{{*path}}"), get(metadata))
+        .with_state(endpoint)
+        .fallback(not_found)
+}
+
+/// Where tokens are to be had (RFC 9728), for everybody and every page: it holds
+/// nothing that depends on who asks.
+async fn metadata(State(endpoint): State<Arc<Endpoint>>, uri: Uri) -> Response {
+    let Some(document) = endpoint.challenges.document(uri.path()) else {
+        return not_found().await;
+    };
+    let mut response = Response::new(Body::from(document));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(CACHE_CONTROL, METADATA_MAX_AGE);
+    response
 }
 
 async fn not_found() -> Response {
@@ -63,12 +86,13 @@ async fn not_found() -> Response {
 
 async fn serve(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
     let Some(LocalAddress(local)) = request.extensions().get().copied() else {
-        return refuse(Error::internal("a request without the address that it came in on"));
+        return endpoint
+            .refuse(Error::internal("a request without the address that it came in on"));
     };
     let (parts, body) = request.into_parts();
     let origin = match endpoint.edge.origin(&parts, local) {
         Ok(origin) => origin,
-        Err(refused) => return refuse(refused),
+        Err(refused) => return endpoint.refuse(refused),
     };
     let asks_first = parts.method == Method::OPTIONS
         && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
@@ -77,7 +101,7 @@ async fn serve(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Respo
     } else {
         match endpoint.edge.admit(Request::from_parts(parts, body)) {
             Ok(inbound) => endpoint.answer(inbound).await,
-            Err(refused) => refuse(refused),
+            Err(refused) => endpoint.refuse(refused),
         }
     };
     if let Some(origin) = origin {
@@ -105,20 +129,23 @@ fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
     headers.insert(VARY, HeaderValue::from_name(ORIGIN));
 }
 
-/// Refuses what has no head yet.
-fn refuse(error: Error) -> Response {
-    let request_id = RequestId::generate();
-    let (code, cause) = (error.code(), error.cause());
-    tracing::debug!(%request_id, %code, cause, "a request was refused at the edge");
-    respond::http(&Reply::Gate(error), request_id).map(Body::from)
-}
-
 impl Endpoint {
+    /// Refuses what has no head yet.
+    fn refuse(&self, error: Error) -> Response {
+        let request_id = RequestId::generate();
+        let (code, cause) = (error.code(), error.cause());
+        tracing::debug!(%request_id, %code, cause, "a request was refused at the edge");
+        let asked = Asked { request_id, presented: true, challenges: &self.challenges };
+        respond::http(&Reply::Gate(error), asked).map(Body::from)
+    }
+
     /// Answers with one JSON object, or with an event stream once there is progress
     /// to tell to a client that takes one.
     async fn answer(&self, inbound: Inbound) -> Response {
         let Inbound { head, body, accepts } = inbound;
         let request_id = head.request_id;
+        let presented = !matches!(head.presented, Presented::None);
+        let asked = Asked { request_id, presented, challenges: &self.challenges };
         let cancel = CancellationToken::new();
         // Hanging up cancels since 2026-07-28, and does not before (Streamable HTTP,
         // "Cancellation"). The header says which: it has to equal the body's.
@@ -127,7 +154,7 @@ impl Endpoint {
         let mut reply = (self.answering)(head, body, progress, cancel);
         if accepts == Accepts::Json {
             reports.close();
-            return respond::http(&reply.await, request_id).map(Body::from);
+            return respond::http(&reply.await, asked).map(Body::from);
         }
         let (first, end) = tokio::select! {
             biased;
@@ -135,7 +162,7 @@ impl Endpoint {
             reply = &mut reply => (reports.try_recv().ok(), End::Known(reply)),
         };
         if let (None, End::Known(reply)) = (&first, &end) {
-            return whole(reply, request_id, accepts);
+            return whole(reply, asked, accepts);
         }
         EventStream::new(request_id, first, reports, end, hang_up).into_response()
     }
@@ -143,12 +170,12 @@ impl Endpoint {
 
 /// A reply without progress: as a stream of one event only for who takes nothing
 /// else, and then only what is no refusal.
-fn whole(reply: &Reply, request_id: RequestId, accepts: Accepts) -> Response {
-    let response = respond::http(reply, request_id);
+fn whole(reply: &Reply, asked: Asked<'_>, accepts: Accepts) -> Response {
+    let response = respond::http(reply, asked);
     if accepts != Accepts::Stream || response.status() != StatusCode::OK {
         return response.map(Body::from);
     }
-    let frame = respond::frame(reply, request_id).unwrap_or_default();
+    let frame = respond::frame(reply, asked.request_id).unwrap_or_default();
     let (mut parts, _) = response.into_parts();
     parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     Response::from_parts(parts, Body::from(event(&frame)))
@@ -194,6 +221,8 @@ mod tests {
             max_connections: 1,
             shutdown_delay: Duration::ZERO,
             drain_timeout: Duration::ZERO,
+            tls: None,
+            behind_tls_proxy: false,
         })
     }
 
@@ -226,7 +255,11 @@ mod tests {
     where
         F: Future<Output = Reply> + Send + 'static,
     {
-        router(edge(), Arc::new(move |_, _, progress, cancel| Box::pin(make(progress, cancel))))
+        router(
+            edge(),
+            Challenges::of_keys(),
+            Arc::new(move |_, _, progress, cancel| Box::pin(make(progress, cancel))),
+        )
     }
 
     fn request(method: Method, headers: &[(&str, &str)]) -> Request {

@@ -21,10 +21,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use self::admin::{AdminSocket, Confirmed, ask_to_reload_keys};
-use crate::config::Server;
+use crate::config::Config;
 use crate::names::ByteCount;
 use crate::pipeline::{self, Host};
-use crate::respond::Reply;
+use crate::respond::{Challenges, Reply};
 use crate::transport::{Body, Edge, Head, Presented, Progress};
 
 /// How many reports of progress may wait for a slow client; more are dropped, by
@@ -56,10 +56,11 @@ fn answering(host: &Arc<Host>) -> Answering {
 pub fn public(
     listener: TcpListener,
     host: Arc<Host>,
-    server: &Server,
+    config: &Config,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send + use<> {
-    let router = mcp::router(Edge::new(server), answering(&host));
+    let server = &config.server;
+    let router = mcp::router(Edge::new(server), Challenges::new(config), answering(&host));
     connections::serve(listener, server.max_connections, router, stop)
 }
 

@@ -40,6 +40,11 @@ const DURATION_SECONDS: [f64; 16] = [
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PerReason {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PerTool {
     tool: String,
 }
@@ -146,6 +151,7 @@ pub struct Metrics {
     registry: Registry,
     families: Families,
     in_flight: Gauge,
+    authentication_failures: Family<PerReason, Counter>,
     audit_written: Counter,
     audit_lost: Counter,
     tools: ArcSwap<HashMap<ToolName, Arc<ToolSeries>>>,
@@ -173,6 +179,7 @@ impl Metrics {
             unknown: families.series(UNKNOWN),
             families,
             in_flight: Gauge::default(),
+            authentication_failures: Family::default(),
             audit_written: Counter::default(),
             audit_lost: Counter::default(),
             tools: ArcSwap::default(),
@@ -201,6 +208,8 @@ impl Metrics {
         to.register_with_unit("input", help, Unit::Bytes, families.input.clone());
         let help = "Results of calls";
         to.register_with_unit("output", help, Unit::Bytes, families.output.clone());
+        let help = "Requests without an accepted credential";
+        to.register("authentication_failures", help, self.authentication_failures.clone());
         to.register("audit_records", "Audit records written", self.audit_written.clone());
         let lost = self.audit_lost.clone();
         to.register("audit_records_lost", "Audit records that could not be written", lost);
@@ -214,6 +223,12 @@ impl Metrics {
             to.clear();
         }
         to
+    }
+
+    /// A request was turned away for want of an accepted credential.
+    pub fn turned_away(&self, presented: bool) {
+        let reason = if presented { "not_accepted" } else { "missing" };
+        self.authentication_failures.get_or_create_owned(&PerReason { reason }).inc();
     }
 
     /// A call begins.

@@ -1,5 +1,8 @@
 //! What is known about a request before its body is read.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use crate::names::{AgentName, RequestId, Secret};
 
 /// A request without its body: bounded, copied out of the transport, and not yet
@@ -12,6 +15,8 @@ pub struct Head {
     pub presented: Presented,
     /// How it reached us.
     pub channel: Channel,
+    /// The address that it came from; a proxy's own, behind one.
+    pub source: Option<IpAddr>,
     /// The `MCP-Protocol-Version` header. On stdio, where there are no headers:
     /// the version that an earlier `initialize` of the same stream settled.
     pub version: Option<String>,
@@ -39,6 +44,7 @@ impl Head {
             request_id: RequestId::generate(),
             presented,
             channel,
+            source: None,
             version,
             mcp_method: None,
             mcp_name: None,
@@ -54,10 +60,12 @@ impl Head {
 pub enum Presented {
     /// Nothing.
     None,
-    /// A bearer token (RFC 6750 §2.1): an API key, as far as this version goes.
+    /// A bearer token (RFC 6750 §2.1): an API key, or an authorization server's.
     Bearer(Secret),
     /// An `Authorization` that is not one bearer token.
     Malformed,
+    /// No bearer token, and a certificate that the TLS handshake has verified.
+    Certificate(Arc<ClientCertificate>),
     /// Whoever started this process, who needs no key to use what is theirs.
     Local(AgentName),
 }
@@ -71,4 +79,22 @@ pub enum Channel {
     Stdio,
     /// The `call` command, inside the same process.
     Local,
+}
+
+/// Who is on the other side of a connection.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// Its address.
+    pub address: Option<IpAddr>,
+    /// Its certificate, where TLS asked for one and verified it.
+    pub certificate: Option<Arc<ClientCertificate>>,
+}
+
+/// A client's certificate, verified against `server.tls.client_ca`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// Its subject alternative names that are DNS names or URIs, in its order.
+    pub names: Vec<Box<str>>,
+    /// SHA-256 of its DER form, in lower-case hexadecimal.
+    pub fingerprint: Box<str>,
 }

@@ -6,6 +6,7 @@
 //! are checked before anything else, whether or not a credential came along.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use http::request::Parts;
 use http::{Method, Request, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::head::{Channel, Head, Presented};
+use super::head::{Channel, ClientCertificate, Head, Peer, Presented};
 use crate::config::Server;
 use crate::error::{Code, Error, Retry};
 use crate::names::{ByteCount, RequestId, Secret};
@@ -134,13 +135,19 @@ impl Edge {
     /// Takes a request whose origin was checked, without reading its body.
     ///
     /// # Errors
-    /// `METHOD_NOT_ALLOWED`, `NOT_ACCEPTABLE`, `UNSUPPORTED_MEDIA_TYPE`, or
-    /// `PAYLOAD_TOO_LARGE` where the declared length already says so.
+    /// `METHOD_NOT_ALLOWED`, `INVALID_REQUEST` for a token in the URL, `NOT_ACCEPTABLE`,
+    /// `UNSUPPORTED_MEDIA_TYPE`, or `PAYLOAD_TOO_LARGE` where the declared length already says so.
     pub fn admit(&self, request: Request<axum::body::Body>) -> Result<Inbound, Error> {
         let (parts, body) = request.into_parts();
         if parts.method != Method::POST {
             // Without sessions there is no stream to open and none to end.
             return Err(Error::new(Code::MethodNotAllowed, "Only POST is served here."));
+        }
+        if holds_token(&parts.uri) {
+            // It is in logs and histories now, whether it is good or not.
+            let what = "A token in the URL is not accepted; send `Authorization: Bearer TOKEN`, and \
+                        replace the token.";
+            return Err(Error::new(Code::InvalidRequest, what));
         }
         let accepts = accepts(&parts.headers).ok_or_else(|| {
             let what = "The answer is `application/json` or `text/event-stream`, and `Accept` admits neither.";
@@ -155,17 +162,29 @@ impl Edge {
         if declared.is_some_and(|bytes: u64| bytes > self.max_body.0) {
             return Err(too_large(self.max_body));
         }
-        let head = head(&parts.headers, accepts);
+        let peer = parts.extensions.get().cloned().unwrap_or_default();
+        let head = head(&parts.headers, accepts, peer);
         let body = Body::Incoming(Incoming { body, max: self.max_body });
         Ok(Inbound { head, body, accepts })
     }
 }
 
-fn head(headers: &HeaderMap, accepts: Accepts) -> Head {
+/// RFC 6750 §2.3, which MCP forbids. The name may be encoded.
+fn holds_token(uri: &Uri) -> bool {
+    let is_token = |pair: &str| {
+        let name =
+            pair.split('=').next().unwrap_or_default().replace("%5F", "_").replace("%5f", "_");
+        name.eq_ignore_ascii_case("access_token")
+    };
+    uri.query().is_some_and(|query| query.split(['&', ';']).any(is_token))
+}
+
+fn head(headers: &HeaderMap, accepts: Accepts, peer: Peer) -> Head {
     Head {
         request_id: RequestId::generate(),
-        presented: presented(headers),
+        presented: presented(headers, peer.certificate),
         channel: Channel::Http,
+        source: peer.address,
         version: text(headers, "mcp-protocol-version"),
         mcp_method: text(headers, "mcp-method"),
         mcp_name: text(headers, "mcp-name"),
@@ -184,10 +203,11 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     values.map(std::borrow::Cow::into_owned).reduce(|all, next| all + ", " + &next)
 }
 
-fn presented(headers: &HeaderMap) -> Presented {
+/// An `Authorization` decides alone; a certificate speaks where there is none.
+fn presented(headers: &HeaderMap, certificate: Option<Arc<ClientCertificate>>) -> Presented {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     match (values.next(), values.next()) {
-        (None, _) => Presented::None,
+        (None, _) => certificate.map_or(Presented::None, Presented::Certificate),
         (Some(value), None) => {
             value.to_str().ok().and_then(bearer).map_or(Presented::Malformed, Presented::Bearer)
         }
@@ -409,6 +429,8 @@ mod tests {
             max_connections: 1,
             shutdown_delay: Duration::ZERO,
             drain_timeout: Duration::ZERO,
+            tls: None,
+            behind_tls_proxy: false,
         })
     }
 

@@ -12,7 +12,7 @@ mod trace;
 mod version;
 
 pub use era::parse;
-pub use head::{Channel, Head, Presented};
+pub use head::{Channel, ClientCertificate, Head, Peer, Presented};
 pub use http::{Accepts, Body, Edge, Inbound};
 pub use mcp::{ClientInfo, Message, Meta, Method, Notification, Progress, Request, ToolCall};
 pub use rpc::{BadMessage, RpcId, Shown};
