@@ -555,8 +555,14 @@ mod tests {
                  `no-new-privileges`; list all three, or leave it on",
             ),
             (
-                "[[auth.issuers]]\nissuer = \"https://idp.example.com\"",
-                "b.toml:1:8: `auth.issuers` is not served by this version",
+                "server.listen = \"127.0.0.1:0\"\n[[auth.issuers]]\nissuer = \"https://idp.example.com\"",
+                "b.toml:2:8: `auth.issuers`: tokens are issued for a resource: set \
+                 `server.public_url` to the URL that clients use",
+            ),
+            (
+                "[auth]\nanonymous = \"visitor\"",
+                "b.toml:2:1: `auth.anonymous`: says what everybody may call: add \
+                 [agents.visitor] with its scopes",
             ),
             (
                 "[state]\nurl = \"redis://127.0.0.1\"",
