@@ -20,6 +20,7 @@ mod quota;
 mod server;
 mod sidecar;
 mod tls;
+mod url;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -31,7 +32,7 @@ pub use agents::Agent;
 pub use auth::Auth;
 pub use ceiling::{Ceiling, Ceilings};
 pub use containment::{Containment, Protection};
-pub use issuers::Issuer;
+pub use issuers::{Introspection, Issuer, KeySource};
 pub use manifest::{
     About, Argument, Command, Hints, MAX_DESCRIPTION_BYTES, MAX_TITLE_BYTES, Manifest, Stdin,
     Stdout, Wants,
@@ -45,6 +46,7 @@ pub use server::{
 };
 pub use sidecar::{OnDenied, Sidecar, ToolRules};
 pub use tls::Tls;
+pub use url::Url;
 
 use crate::machine::Machine;
 use crate::names::{AgentName, ByteCount};
