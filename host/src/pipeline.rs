@@ -362,6 +362,7 @@ fn open_record(
     record.trace_id = told.meta.trace.traceparent.as_deref().and_then(trace_id).map(Box::from);
     record.agent = Some(principal.agent().clone());
     record.subject = principal.subject().cloned();
+    record.tenant = principal.tenant().map(Box::from);
     record.credential = Some(principal.credential().to_string().into());
     record.asked = Some(call.name.as_str().into());
     Ok(open)
@@ -385,9 +386,12 @@ async fn close_record(
 /// Turns somebody away: recorded, and slower the more often that source has failed.
 async fn turn_away(host: &Host, head: &Head, refused: Error) -> Error {
     let presented = !matches!(head.presented, Presented::None);
-    host.metrics.turned_away(presented);
+    let failed = *refused.code() == Code::Unauthenticated;
+    if failed {
+        host.metrics.turned_away(presented);
+    }
     let refused = record_refusal(host, head, refused).await;
-    if !presented || head.channel != Channel::Http {
+    if !(failed && presented && head.channel == Channel::Http) {
         return refused;
     }
     match host.slowdown.failed(head.source) {

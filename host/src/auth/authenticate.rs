@@ -6,6 +6,7 @@
 //! from how long it takes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -13,9 +14,9 @@ use jiff::Timestamp;
 use super::identities::{Identities, Known};
 use super::key::{KeyText, SecretDigest};
 use super::principal::{Identity, Principal};
-use super::tokens::Tokens;
+use super::tokens::{Rejected, Tokens};
 use crate::clock::Clock;
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Retry};
 use crate::names::Secret;
 use crate::transport::{Channel, Head, Presented};
 
@@ -23,7 +24,8 @@ use crate::transport::{Channel, Head, Presented};
 /// server, and only when a token of it was not seen before.
 ///
 /// # Errors
-/// `UNAUTHENTICATED`; the reason is in its cause.
+/// `UNAUTHENTICATED`, or `UNAVAILABLE` when that server cannot be asked; the reason is in
+/// its cause.
 pub async fn authenticate(
     identities: &ArcSwap<Identities>,
     tokens: &Tokens,
@@ -36,7 +38,7 @@ pub async fn authenticate(
     {
         let identity = match tokens.known(token.expose(), now) {
             Some(known) => known,
-            None => tokens.verify(token.expose(), now).await.map_err(not_accepted)?,
+            None => tokens.verify(token.expose(), now).await.map_err(rejected)?,
         };
         // Looked up after the wait: what was revoked meanwhile counts.
         return accepted(&identities.load(), identity);
@@ -104,6 +106,20 @@ fn objection(known: &Known, matches: bool, now: Timestamp) -> Option<String> {
 fn missing() -> Error {
     let text = "A credential is needed: send `Authorization: Bearer KEY`.";
     Error::new(Code::Unauthenticated, text).because("none presented")
+}
+
+/// How long a client should wait when its authorization server cannot be asked.
+const ISSUER_RETRY: Duration = Duration::from_secs(5);
+
+fn rejected(why: Rejected) -> Error {
+    match why {
+        Rejected::Token(_) => not_accepted(why),
+        Rejected::IssuerUnavailable(_) => {
+            let text = "The authorization server of this token cannot be asked at the moment.";
+            let unavailable = Error::new(Code::Unavailable, text).because(why);
+            unavailable.retry(Retry::After(ISSUER_RETRY))
+        }
+    }
 }
 
 /// The end of a call whose credential was revoked while it ran.

@@ -119,13 +119,14 @@ pub(super) async fn serve(
     Ok(())
 }
 
-/// Serves, and follows what changes for as long.
+/// Serves, and follows what changes for as long: files, and the keys of issuers.
 pub(super) async fn while_following(
+    host: &Host,
     following: impl Future<Output = ()>,
     serving: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
     let follow_forever = async {
-        following.await;
+        tokio::join!(following, host.tokens.keep_fresh());
         std::future::pending().await
     };
     tokio::select! {

@@ -54,7 +54,7 @@ async fn over_http(config: &Config, listeners: Listeners) -> Result<(), Failure>
         shared::load_plugins(&host, &shared::log_change).await;
         follow(&host, config).await;
     };
-    lifecycle::while_following(loading, lifecycle::serve(&host, config, listeners)).await
+    lifecycle::while_following(&host, loading, lifecycle::serve(&host, config, listeners)).await
 }
 
 async fn over_stdio(config: &Config) -> Result<(), Failure> {
@@ -77,7 +77,7 @@ async fn over_stdio(config: &Config) -> Result<(), Failure> {
         let _ = signals.unless_again(drained).await;
         Ok(())
     };
-    lifecycle::while_following(follow(&host, config), serving).await?;
+    lifecycle::while_following(&host, follow(&host, config), serving).await?;
     lifecycle::finish_calls(&host, config.server.drain_timeout).await;
     lifecycle::finish_records(&host).await;
     Ok(())
