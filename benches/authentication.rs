@@ -16,6 +16,7 @@
 #[allow(dead_code, clippy::indexing_slicing, missing_docs, unreachable_pub)]
 mod issuer;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -54,6 +55,7 @@ fn main() {
             scopes: None,
             expires: None,
         };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (_, key) = auth::create(&keys, new, SystemClock.utc()).expect("a key");
         let gate = Gate {
             identities: ArcSwap::from_pointee(Identities::new(
@@ -61,7 +63,7 @@ fn main() {
                 &KeyFile::load(&keys).expect("the keys"),
                 Revocations::default(),
             )),
-            tokens: Tokens::new(&config),
+            tokens: Tokens::new(&config, &clock).expect("its issuer"),
         };
         std::fs::remove_dir_all(&dir).expect("it is there");
 
