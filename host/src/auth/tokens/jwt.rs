@@ -67,7 +67,7 @@ impl<'t> Jwt<'t> {
             algorithm: algorithm(&header)?,
             key_id: key_id(&header)?,
             token_type: token_type(&header)?,
-            claims: object(claims, "claims")?,
+            claims: object(claims, "payload")?,
         })
     }
 }
