@@ -75,7 +75,7 @@ pub(super) fn boot_failure(error: BootError) -> Failure {
     let code = match error {
         BootError::State(_) | BootError::Audit(_) => failure::IO,
         BootError::Sandbox(_) => failure::UNAVAILABLE,
-        BootError::Keys(_) | BootError::Revocations(_) => failure::CONFIG,
+        BootError::Keys(_) | BootError::Revocations(_) | BootError::Issuers(_) => failure::CONFIG,
     };
     Failure::new(code, error)
 }
