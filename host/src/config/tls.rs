@@ -66,7 +66,9 @@ mod tests {
         let text = format!("[server.tls]\n{BOTH}client_ca = 'ca.pem'\nclient_crl = 'crl.pem'");
         let files = ["/etc/bulkhead/tls/a.pem", "/run/a.key", "/etc/bulkhead/ca.pem"];
         let tls = server(&text).unwrap().tls.unwrap();
-        assert!(tls.files().eq(files.iter().chain(["/etc/bulkhead/crl.pem"].iter()).map(Path::new)));
+        assert!(
+            tls.files().eq(files.iter().chain(["/etc/bulkhead/crl.pem"].iter()).map(Path::new))
+        );
         let fewer = server(&format!("[server.tls]\n{BOTH}")).unwrap().tls.unwrap();
         assert_eq!((fewer.client_ca.as_ref(), fewer.files().count()), (None, 2));
         assert_eq!(server("").unwrap().tls, None);
@@ -99,7 +101,8 @@ mod tests {
         for open in ["0.0.0.0:80", "[::]:80", "10.0.0.1:80", "[::ffff:10.0.0.1]:80"] {
             let listen = format!("[server]\nlisten = '{open}'\n");
             let refused = server(&listen).unwrap_err().to_string();
-            for part in ["b.toml:2:10: `server.listen`: ", "[server.tls]", "`behind_tls_proxy = true`"]
+            for part in
+                ["b.toml:2:10: `server.listen`: ", "[server.tls]", "`behind_tls_proxy = true`"]
             {
                 assert!(refused.contains(part), "{part}: {refused}");
             }

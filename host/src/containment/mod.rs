@@ -64,6 +64,9 @@ impl Plan {
         if !connect.is_empty() {
             read.extend(outgoing::files());
         }
+        for issuer in &config.auth.issuers {
+            read.extend(issuer.ca.iter().flat_map(|ca| places_of(ca)));
+        }
         let mut write = vec![config.state.dir.clone()];
         write.extend(folder_of(&config.audit.path).map(Path::to_path_buf));
         let remove = folder_of(&config.admin.socket).map(Path::to_path_buf);

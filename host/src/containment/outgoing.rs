@@ -5,11 +5,10 @@
 //! sockets cannot be had: what such a daemon answers beyond DNS is not found.
 
 use std::collections::BTreeSet;
-use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
 use super::existing;
-use crate::config::Issuer;
+use crate::config::{Issuer, KeySource, Url};
 
 /// Where name servers answer what is too long for a datagram (RFC 7766).
 const DOMAIN: u16 = 53;
@@ -37,35 +36,23 @@ const AUTHORITIES: [&str; 10] = [
 const AUTHORITY_VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// The TCP ports that these issuers are asked on, and what resolving their names takes;
-/// none without issuers.
+/// none where nobody has to be asked.
 pub(super) fn ports(issuers: &[Issuer]) -> BTreeSet<u16> {
-    let mut ports: BTreeSet<u16> = issuers.iter().flat_map(urls).filter_map(port).collect();
+    let mut ports: BTreeSet<u16> = issuers.iter().flat_map(urls).map(Url::port).collect();
     if !ports.is_empty() {
         ports.insert(DOMAIN);
     }
     ports
 }
 
-/// The URLs at which an issuer is asked.
-fn urls(issuer: &Issuer) -> impl Iterator<Item = &str> {
-    [issuer.issuer.as_str()].into_iter()
-}
-
-/// The port of an `http` or `https` URL.
-fn port(url: &str) -> Option<u16> {
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host_and_port = authority.rsplit_once('@').map_or(authority, |(_, rest)| rest);
-    let port = match host_and_port.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, port)) => address.parse::<Ipv6Addr>().ok().and(port.strip_prefix(':')),
-        None => host_and_port.split_once(':').map(|(_, port)| port),
+/// The URLs at which an issuer is asked. Keys that its metadata names on another port
+/// cannot be had; `jwks_uri` can name them.
+fn urls(issuer: &Issuer) -> impl Iterator<Item = &Url> {
+    let keys = match &issuer.keys {
+        KeySource::Discovered(url) | KeySource::At(url) => Some(url),
+        KeySource::Secret(_) | KeySource::Nowhere => None,
     };
-    match (port, scheme.to_ascii_lowercase().as_str()) {
-        (None | Some(""), "https") => Some(443),
-        (None | Some(""), "http") => Some(80),
-        (Some(port), "https" | "http") => port.parse().ok(),
-        (_, _) => None,
-    }
+    keys.into_iter().chain(issuer.introspection.as_ref().map(|introspection| &introspection.url))
 }
 
 /// The files and folders that resolving names and verifying servers takes.
@@ -91,26 +78,33 @@ fn behind_link(path: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::names::RequestId;
+
+    fn ports_of(issuers: &str) -> Vec<u16> {
+        let file = std::env::temp_dir().join(format!("bulkhead-{}.toml", RequestId::generate()));
+        std::fs::write(&file, issuers).unwrap();
+        let config = Config::load(Some(&file), []).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        ports(&config.auth.issuers).into_iter().collect()
+    }
 
     #[test]
-    fn the_port_of_a_url_is_what_it_says_or_its_schemes() {
-        for (url, expected) in [
-            ("https://idp.example.com", Some(443)),
-            ("https://idp.example.com:/a", Some(443)),
-            ("http://idp.example.com/realm?a:1", Some(80)),
-            ("HTTPS://idp.example.com:8443/realm", Some(8443)),
-            ("http://127.0.0.1:4011", Some(4011)),
-            ("https://[2001:db8::1]:9000/x", Some(9000)),
-            ("https://[2001:db8::1]/x", Some(443)),
-            ("https://user:1@idp.example.com:7/", Some(7)),
-            ("https://idp.example.com:65536/", None),
-            ("https://idp.example.com:443x/", None),
-            ("ftp://idp.example.com/", None),
-            ("idp.example.com:443", None),
-            ("", None),
+    fn only_ports_where_somebody_is_asked_can_be_connected_to() {
+        for (more, expected) in [
+            ("", vec![53, 443]),
+            ("jwks_uri = 'https://keys.example.com:8443/'", vec![53, 8443]),
+            ("secret_env = 'SECRET'", vec![]),
+            (
+                "jwks_uri = 'http://127.0.0.1/'\nintrospection = { url = 'http://127.0.0.1:81/', \
+                 client_id = 'a', client_secret_env = 'SECRET' }",
+                vec![53, 80, 81],
+            ),
         ] {
-            assert_eq!(port(url), expected, "{url}");
+            let issuer = format!("[[auth.issuers]]\nissuer = 'https://idp.example.com'\n{more}");
+            assert_eq!(ports_of(&issuer), expected, "{more}");
         }
+        assert_eq!(ports_of(""), [] as [u16; 0]);
     }
 
     #[test]

@@ -152,10 +152,8 @@ async fn garbage_and_half_an_answer_are_errors() {
 
 #[tokio::test]
 async fn whoever_is_slow_or_silent_is_left() {
-    let quick = Client {
-        limits: Limits { total: Duration::from_millis(200), ..LIMITS },
-        ..client()
-    };
+    let quick =
+        Client { limits: Limits { total: Duration::from_millis(200), ..LIMITS }, ..client() };
     let silent = server(|stream| drop(stream.bytes().count()));
     let dripping = server(|mut stream| {
         read_request(&mut stream);

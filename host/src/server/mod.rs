@@ -66,8 +66,7 @@ pub fn public(
     let server = &config.server;
     let router = mcp::router(Edge::new(server), Challenges::new(config), answering(&host));
     let tls = tls.map(Arc::new);
-    let serving =
-        connections::serve(listener, server.max_connections, router, tls.clone(), stop);
+    let serving = connections::serve(listener, server.max_connections, router, tls.clone(), stop);
     async move {
         let following = async {
             if let Some(tls) = &tls {

@@ -245,7 +245,9 @@ impl Keyring {
     fn tell(&self, failure: Option<&str>, failures_before: u32) {
         let issuer = shown(&self.issuer);
         match failure {
-            None if failures_before > 0 => tracing::info!("issuer {issuer}: its keys are there again"),
+            None if failures_before > 0 => {
+                tracing::info!("issuer {issuer}: its keys are there again")
+            }
             None => {
                 let count = self.keys().map_or(0, |keys| keys.len());
                 tracing::debug!("issuer {issuer}: {count} keys");

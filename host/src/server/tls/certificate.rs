@@ -99,7 +99,10 @@ fn time(element: &Element<'_>) -> Option<Timestamp> {
     let part = |at: usize| rest.get(at..at + 2)?.parse::<i8>().ok();
     let date = Date::new(year, part(0)?, part(2)?).ok()?;
     let time = Time::new(part(4)?, part(6)?, part(8)?, 0).ok()?;
-    TimeZone::UTC.to_timestamp(DateTime::from_parts(date, time)).ok()
+    // The last day of 9999 is how certificates say never (RFC 5280 §4.1.2.5), and after
+    // the last moment that we have.
+    let moment = TimeZone::UTC.to_timestamp(DateTime::from_parts(date, time));
+    Some(moment.unwrap_or(Timestamp::MAX))
 }
 
 #[cfg(test)]
@@ -147,7 +150,7 @@ mod tests {
         };
         let found = |tag, content| at(tag, content).unwrap();
         assert_eq!(found(0x17, "500102030405Z"), "1950-01-02T03:04:05Z");
-        assert_eq!(found(0x18, "99991231235959Z"), "9999-12-31T23:59:59Z");
+        assert_eq!(found(0x18, "99991231235959Z"), Timestamp::MAX.to_string());
         for (tag, bad) in [
             (0x17, "20300102030405Z"),
             (0x18, "300102030405Z"),

@@ -9,7 +9,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context, SHA256};
+use ::aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
@@ -77,7 +77,8 @@ pub(super) fn read(files: &config::Tls) -> Result<Read, BadTls> {
         None => (builder.with_no_client_auth(), false),
         Some(verifier) => (builder.with_client_cert_verifier(verifier), true),
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(|error| no_pair(files, &error))?;
+    let mut config =
+        builder.with_single_cert(chain, key).map_err(|error| no_pair(files, &error))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     if asked {
         // A session that is taken up again brings its certificate along, and nobody
@@ -207,8 +208,7 @@ fn bounded(path: &Path, most: u64) -> Result<Vec<u8>, String> {
 }
 
 fn open(path: &Path) -> Result<File, String> {
-    File::open(path)
-        .map_err(|error| format!("cannot be read: {}", why_unreadable(path, &error)))
+    File::open(path).map_err(|error| format!("cannot be read: {}", why_unreadable(path, &error)))
 }
 
 fn whole(file: &File, most: u64) -> Result<Vec<u8>, String> {

@@ -44,9 +44,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// kept to the second; this bounds what an authority that expires meanwhile is worth.
 const LONGEST_CERTIFIED: Duration = Duration::from_secs(3_600);
 
-
 /// What a client reads that speaks HTTP where TLS is spoken.
-const PLAIN: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 43\r\n\
+const PLAIN: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 43\r\n\
 connection: close\r\n\r\nTLS is spoken here; ask with `https` first.";
 
 /// TLS with what its files say now.

@@ -86,8 +86,7 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(issued: &Issued) -> Self {
-        let folder =
-            Self(std::env::temp_dir().join(format!("bulkhead-{}", RequestId::generate())));
+        let folder = Self(std::env::temp_dir().join(format!("bulkhead-{}", RequestId::generate())));
         fs::create_dir(&folder.0).unwrap();
         folder.show(issued);
         folder
@@ -271,16 +270,18 @@ async fn a_certificate_of_a_client_is_a_name_and_none_is_nobody() {
     let folder = Folder::new(&ours.server());
     let tls = Arc::new(load(&folder.with_clients_of(&ours)).unwrap());
     serving(&tls, async |address| {
-        let ask = async |showing| answer(address, &client(&ours, showing).into()).await;
-        assert_eq!(ask(Some(&ours.client(2))).await.unwrap(), "reporting.example");
+        let ask = async |showing: Option<Issued>| {
+            answer(address, &client(&ours, showing.as_ref()).into()).await
+        };
+        assert_eq!(ask(Some(ours.client(2))).await.unwrap(), "reporting.example");
         assert_eq!(ask(None).await.unwrap(), "nobody");
-        assert!(ask(Some(&theirs.client(3))).await.is_err(), "of another authority");
-        assert!(ask(Some(&ours.server())).await.is_err(), "a server's, shown by a client");
+        assert!(ask(Some(theirs.client(3))).await.is_err(), "of another authority");
+        assert!(ask(Some(ours.server())).await.is_err(), "a server's, shown by a client");
         let mut params = CertificateParams::new(["reporting.example".to_owned()]).unwrap();
         params.not_after = date_time_ymd(2020, 1, 1);
         let key = KeyPair::generate().unwrap();
         let expired = Issued { certificate: params.signed_by(&key, &ours.0).unwrap(), key };
-        assert!(ask(Some(&expired)).await.is_err());
+        assert!(ask(Some(expired)).await.is_err());
         let mut own = client(&ours, Some(&ours.client(4)));
         own.alpn_protocols.clear();
         assert_eq!(answer(address, &own.into()).await.unwrap(), "reporting.example");
@@ -503,14 +504,18 @@ fn files_that_do_not_make_tls_say_what_to_do() {
 
     let root = File::open(&key).unwrap().metadata().unwrap();
     let group = usize::from(std::os::unix::fs::MetadataExt::uid(&root) == 0);
-    for (mode, allowed) in [(0o600, 2), (0o400, 2), (0o640, group), (0o660, 0), (0o604, 0), (0o644, 0)]
+    for (mode, allowed) in
+        [(0o600, 2), (0o400, 2), (0o640, group), (0o660, 0), (0o604, 0), (0o644, 0)]
     {
         fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
         let loaded = load(&folder.files());
         assert_eq!(loaded.is_ok(), allowed > 0, "{mode:o}");
         if let Err(error) = loaded {
             let said = error.to_string();
-            assert!(said.contains(&format!("may be used by others (mode {mode:o}); `chmod 6")), "{said}");
+            assert!(
+                said.contains(&format!("may be used by others (mode {mode:o}); `chmod 6")),
+                "{said}"
+            );
         }
     }
 }
