@@ -22,5 +22,6 @@ mod metrics;
 mod protocol;
 mod quotas;
 mod stdio;
+mod tls;
 mod tokens;
 mod validation;

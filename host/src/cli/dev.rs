@@ -278,7 +278,7 @@ async fn introduce(
     address: SocketAddr,
     key: &Secret,
 ) {
-    let url = format!("http://{address}/mcp");
+    let url = format!("{}://{address}/mcp", config.server.scheme());
     let snapshot = host.plugins.snapshot();
     println!("\nBulkhead serves {} tools on {url}\n", snapshot.catalog().tools().len());
     for summary in host.plugins.summaries().await {

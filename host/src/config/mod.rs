@@ -649,6 +649,7 @@ mod tests {
             "[server]\nlisten = \"127.0.0.1:1\"\nmax_connections = 7\n[agents.Billing]\n",
             &[
                 ("BULKHEAD__SERVER__LISTEN", "0.0.0.0:2"),
+                ("BULKHEAD__SERVER__BEHIND_TLS_PROXY", "true"),
                 ("BULKHEAD__SERVER__MAX_BODY", "'2MiB'"),
                 ("BULKHEAD__SERVER__ALLOWED_HOSTS", "['a.example']"),
                 ("BULKHEAD__HEALTH", "{ listen = '0.0.0.0:3' }"),
