@@ -27,7 +27,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-pub use agents::Agent;
+pub use agents::{Agent, Grant};
 pub use auth::Auth;
 pub use ceiling::{Ceiling, Ceilings};
 pub use containment::{Containment, Protection};
@@ -36,7 +36,7 @@ pub use manifest::{
     About, Argument, Command, Hints, MAX_DESCRIPTION_BYTES, MAX_TITLE_BYTES, Manifest, Stdin,
     Stdout, Wants,
 };
-pub use problems::{Position, Problem, Problems, nearest, shown};
+pub use problems::{Position, Problem, Problems, Written, nearest, shown};
 pub use quota::{
     PerAgent, PerAgentPatch, PerCall, PerCallPatch, PerPlugin, PerPluginPatch, RateLimit,
 };

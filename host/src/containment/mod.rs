@@ -52,6 +52,7 @@ impl Plan {
         let mut read = vec![existing(&config.plugins.dir)];
         // The file is replaced by a rename, so its folder has to be told.
         read.extend(folder_of(&config.auth.keys).map(existing));
+        read.extend(config.auth.policy.as_deref().and_then(folder_of).map(existing));
         let mut write = vec![config.state.dir.clone()];
         write.extend(folder_of(&config.audit.path).map(Path::to_path_buf));
         let remove = folder_of(&config.admin.socket).map(Path::to_path_buf);
