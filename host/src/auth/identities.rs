@@ -186,8 +186,8 @@ impl Agents {
     }
 
     fn identity_of_certificate(&self, certificate: &ClientCertificate) -> Option<Identity> {
-        let known = |name: &Box<str>| Some((self.by_certificate.get(name)?, name));
-        let (agent, name) = certificate.names.iter().find_map(known)?;
+        let mut names = certificate.names.iter();
+        let (agent, name) = names.find_map(|name| Some((self.by_certificate.get(name)?, name)))?;
         let credential = Credential::Certificate(certificate.fingerprint.clone());
         let identity = self.of_entry(agent, credential);
         Some(Identity { subject: name.parse().ok(), ..identity })
