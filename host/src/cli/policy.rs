@@ -233,12 +233,11 @@ impl Test {
         let (agent, tool) = (&self.agent, &self.tool);
         println!("{}: {agent} calls {tool}", if allowed { "allow" } else { "deny" });
         let lacks: Vec<_> = missing.iter().map(|scope| scope.as_str()).collect();
-        match lacks.is_empty() {
-            true => println!("  scopes: allowed"),
-            false => println!(
-                "  scopes: denied, and the policy would not be asked; it lacks {}",
-                lacks.join(" ")
-            ),
+        if lacks.is_empty() {
+            println!("  scopes: allowed");
+        } else {
+            let lacks = lacks.join(" ");
+            println!("  scopes: denied, and the policy would not be asked; it lacks {lacks}");
         }
         let why = match (verdict.allowed, verdict.deciding.is_empty(), verdict.errors.is_empty()) {
             (true, _, _) => "allowed, permitted by",

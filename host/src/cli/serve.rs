@@ -128,7 +128,7 @@ async fn follow_policy(host: &Host, config: &Config) {
         Ok(policy) if policy.is_same(&host.policy.load()) => told.clear(),
         Ok(policy) => {
             told.clear();
-            tracing::info!("the policy has changed: {} rules", policy.rules().unwrap_or(0));
+            tracing::info!("the policy has changed; rules: {}", policy.rules().unwrap_or(0));
             host.policy.store(Arc::new(policy));
         }
         Err(bad) => {

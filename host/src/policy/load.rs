@@ -258,19 +258,18 @@ impl<'t> Reader<'t> {
         for unknown in unknown {
             self.unknown(statement, unknown);
         }
-        let name = policy.annotation("id").filter(|id| !id.is_empty());
-        if let Some(name) = name
+        let name = policy.annotation("id").filter(|id| !id.is_empty()).map(shown);
+        if let Some(name) = &name
             && self.rules.values().any(|rule| rule.id.as_deref() == Some(name))
         {
-            let message = format!("there is another policy with `@id(\"{}\")`", shown(name));
-            self.wrong(statement, message);
+            self.wrong(statement, format!("there is another policy with `@id(\"{name}\")`"));
         }
         match one_tool(&policy) {
             Some(tool) => self.about.entry(tool).or_default().add(&reads),
             None => self.reads.add(&reads),
         }
         let rule = Rule {
-            id: name.map(|name| shown(name).into()),
+            id: name.map(Into::into),
             reason: policy.annotation("reason").map(Rule::reason).filter(|text| !text.is_empty()),
             effect: match policy.effect() {
                 CedarEffect::Permit => Effect::Permit,

@@ -31,6 +31,8 @@ mod load;
 mod reads;
 mod request;
 mod split;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use crate::catalog::Tool;
