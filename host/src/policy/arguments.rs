@@ -41,10 +41,6 @@ impl Names {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        matches!(self, Self::Some(names) if names.is_empty())
-    }
-
     /// Adds what `other` has.
     pub(super) fn add(&mut self, other: &Self) {
         match (&mut *self, other) {
@@ -344,7 +340,7 @@ mod tests {
     fn what_is_not_named_is_not_looked_at() {
         let names = Names::Some(["a".into()].into());
         let text = r#"{"b":1e300,"a":1,"c":[0.123456]}"#;
-        assert_eq!(record(text, &names, SCHEMA).unwrap().as_ref().to_string(), r#"{"a": 1}"#);
+        assert_eq!(record(text, &names, SCHEMA).unwrap().as_ref().to_string(), "{a: 1}");
     }
 
     #[test]

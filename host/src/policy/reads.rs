@@ -273,7 +273,7 @@ mod tests {
             ("context.arguments.a like \"x*\" && principal is Agent in Role::\"r\"", &["a"]),
             ("{\"Value\": context.arguments.a}.Value", &["a"]),
             ("{\"Var\": \"context\"} == {\"a\": context.arguments.a}", &["a"]),
-            ("(principal in [Role::\"r\"]) == -context.arguments.a > 1", &["a"]),
+            ("(principal in [Role::\"r\"]) == (-context.arguments.a > 1)", &["a"]),
         ] {
             assert_eq!(named(condition), names, "{condition}");
         }
