@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{BadJournal, BadKeyFile, Identities, KeyFile, Revocations, Tokens};
+use crate::auth::{BadIssuer, BadJournal, BadKeyFile, Identities, KeyFile, Revocations, Tokens};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::error::Error;
@@ -36,6 +36,8 @@ pub enum BootError {
     Revocations(BadJournal),
     /// The policy cannot be read or understood.
     Policy(BadPolicy),
+    /// An issuer's secret or certificates cannot be had.
+    Issuers(BadIssuer),
     /// The audit log cannot be opened.
     Audit(CannotOpen),
 }
@@ -48,6 +50,7 @@ impl fmt::Display for BootError {
             Self::Keys(why) => why.fmt(f),
             Self::Revocations(why) => why.fmt(f),
             Self::Policy(why) => write!(f, "the policy has problems\n{why}"),
+            Self::Issuers(why) => why.fmt(f),
             Self::Audit(why) => why.fmt(f),
         }
     }
@@ -79,7 +82,7 @@ pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
     Ok(Arc::new(Host {
         identities: ArcSwap::from_pointee(Identities::new(config, &keys, revocations)),
         slowdown: Slowdown::new(Arc::clone(&clock)),
-        tokens: Tokens::new(config),
+        tokens: Tokens::new(config, &clock).map_err(BootError::Issuers)?,
         policy: ArcSwap::from_pointee(policy),
         limits: Limits::new(Arc::clone(&clock), config.sandbox.calls),
         plugins: Arc::new(plugins),

@@ -77,7 +77,10 @@ pub(super) fn boot_failure(error: BootError) -> Failure {
     let code = match error {
         BootError::State(_) | BootError::Audit(_) => failure::IO,
         BootError::Sandbox(_) => failure::UNAVAILABLE,
-        BootError::Keys(_) | BootError::Revocations(_) | BootError::Policy(_) => failure::CONFIG,
+        BootError::Keys(_)
+        | BootError::Revocations(_)
+        | BootError::Issuers(_)
+        | BootError::Policy(_) => failure::CONFIG,
     };
     Failure::new(code, error)
 }

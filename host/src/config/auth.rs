@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::agents::Agent;
-use super::issuers::Issuer;
+use super::issuers::{self, Issuer};
 use super::server::{Server, State};
 use super::walk::{Section, parsed, path};
 use crate::names::{AgentName, Scope};
@@ -39,7 +39,7 @@ impl Auth {
         server: &Server,
         agents: &BTreeMap<AgentName, Agent>,
     ) -> Self {
-        let issuers = section.array_of_tables("issuers", Issuer::read);
+        let issuers = issuers::read(section, base);
         if !issuers.is_empty() && server.resource().is_none() {
             let why = "tokens are issued for a resource: set `server.public_url` to the URL that clients use";
             section.refuse("issuers", why);

@@ -20,6 +20,7 @@ mod quota;
 mod server;
 mod sidecar;
 mod tls;
+mod url;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -31,7 +32,7 @@ pub use agents::{Agent, Grant};
 pub use auth::Auth;
 pub use ceiling::{Ceiling, Ceilings};
 pub use containment::{Containment, Protection};
-pub use issuers::Issuer;
+pub use issuers::{Introspection, Issuer, KeySource};
 pub use manifest::{
     About, Argument, Command, Hints, MAX_DESCRIPTION_BYTES, MAX_TITLE_BYTES, Manifest, Stdin,
     Stdout, Wants,
@@ -45,6 +46,7 @@ pub use server::{
 };
 pub use sidecar::{OnDenied, Sidecar, ToolRules};
 pub use tls::Tls;
+pub use url::Url;
 
 use crate::machine::Machine;
 use crate::names::{AgentName, ByteCount};
@@ -550,8 +552,14 @@ mod tests {
                  `no-new-privileges`; list all three, or leave it on",
             ),
             (
-                "[[auth.issuers]]\nissuer = \"https://idp.example.com\"",
-                "b.toml:1:8: `auth.issuers` is not served by this version",
+                "server.listen = \"127.0.0.1:0\"\n[[auth.issuers]]\nissuer = \"https://idp.example.com\"",
+                "b.toml:2:8: `auth.issuers`: tokens are issued for a resource: set \
+                 `server.public_url` to the URL that clients use",
+            ),
+            (
+                "[auth]\nanonymous = \"visitor\"",
+                "b.toml:2:1: `auth.anonymous`: says what everybody may call: add \
+                 [agents.visitor] with its scopes",
             ),
             (
                 "[state]\nurl = \"redis://127.0.0.1\"",
