@@ -161,7 +161,10 @@ async fn access_shows_who_may_call_what_and_through_which_line() {
     let printed = folder.cli_ok(&["access"]).await;
     let line = |start: &[&str]| {
         let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        let found = printed.lines().find(|line| words(line).starts_with(&start.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()));
+        let found = printed.lines().find(|line| {
+            words(line)
+                .starts_with(&start.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+        });
         found.unwrap_or_else(|| panic!("{start:?} in {printed}")).to_owned()
     };
     let through = line(&["reporting", "get_record"]);

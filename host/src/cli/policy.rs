@@ -109,9 +109,8 @@ fn check(config: &Config, file: Option<PathBuf>) -> Result<ExitCode, Failure> {
 }
 
 fn load(config: &Config, file: Option<&PathBuf>) -> Result<Policy, Failure> {
-    let bad = |bad: BadPolicy| {
-        Failure::new(failure::CONFIG, format!("the policy has problems\n{bad}"))
-    };
+    let bad =
+        |bad: BadPolicy| Failure::new(failure::CONFIG, format!("the policy has problems\n{bad}"));
     match file {
         Some(file) => Policy::load(file, &config.agents).map_err(bad),
         None => boot::policy(config).map_err(bad),
@@ -144,9 +143,8 @@ impl Asked {
 
 impl Test {
     fn run(self, config: &Config) -> Result<ExitCode, Failure> {
-        json::check(self.arguments.as_bytes(), json::MAX_DEPTH).map_err(|fault| {
-            Failure::new(failure::USAGE, format!("the arguments are {fault}"))
-        })?;
+        json::check(self.arguments.as_bytes(), json::MAX_DEPTH)
+            .map_err(|fault| Failure::new(failure::USAGE, format!("the arguments are {fault}")))?;
         let policy = load(config, self.policy.as_ref())?;
         if policy.rules().is_none() {
             return Err(no_policy());

@@ -91,7 +91,9 @@ impl Agent {
             per_agent: section
                 .table("per_agent", |section| PerAgentPatch::read(section, ceilings))
                 .over(defaults),
-            clients: section.list("clients", |node| claims.client(&entry, node)).unwrap_or_default(),
+            clients: section
+                .list("clients", |node| claims.client(&entry, node))
+                .unwrap_or_default(),
             certificates: section
                 .list("certificates", |node| claims.certificate(&entry, node))
                 .unwrap_or_default(),
@@ -206,10 +208,18 @@ mod tests {
     #[test]
     fn one_name_stands_for_one_agent() {
         let cases = [
-            ("clients = ['x']", "clients = ['y', 'x']", "b.toml:4:17: `agents.b.clients`: `x` is [agents.a]"),
+            (
+                "clients = ['x']",
+                "clients = ['y', 'x']",
+                "b.toml:4:17: `agents.b.clients`: `x` is [agents.a]",
+            ),
             ("", "clients = ['a']", "b.toml:4:12: `agents.b.clients`: `a` is [agents.a]"),
             ("clients = ['b']", "", "b.toml:2:12: `agents.a.clients`: `b` is [agents.b]"),
-            ("certificates = ['x']", "certificates = ['x']", "b.toml:4:17: `agents.b.certificates`: `x` is [agents.a]"),
+            (
+                "certificates = ['x']",
+                "certificates = ['x']",
+                "b.toml:4:17: `agents.b.certificates`: `x` is [agents.a]",
+            ),
             ("clients = ['']", "", "b.toml:2:12: `agents.a.clients`: a name cannot be empty"),
         ];
         for (a, b, expected) in cases {

@@ -123,7 +123,10 @@ impl Sink {
             Place::Variable(name) => Written { source: Arc::clone(name), line: None },
             Place::Byte(at) => {
                 let newlines = |text: &str| {
-                    text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at)
+                    text.bytes()
+                        .enumerate()
+                        .filter(|(_, byte)| *byte == b'\n')
+                        .map(|(at, _)| at)
                         .collect()
                 };
                 let lines: &Vec<usize> = self.lines.get_or_init(|| newlines(&self.text));

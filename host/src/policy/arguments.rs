@@ -130,7 +130,8 @@ impl Reader<'_> {
         }
         let kind = || {
             let schema: Schema<'_> = serde_json::from_str(self.schema).ok()?;
-            let property: Property<'_> = serde_json::from_str(schema.properties.get(name)?.get()).ok()?;
+            let property: Property<'_> =
+                serde_json::from_str(schema.properties.get(name)?.get()).ok()?;
             Some(property.kind.get().contains("\"number\""))
         };
         kind().unwrap_or(false)
@@ -194,7 +195,11 @@ impl Value<'_, '_> {
         let (whole, places) = text.split_once('.').unwrap_or((text, ""));
         let fits = places.len() <= 4
             && whole.parse::<i64>().is_ok_and(|whole| whole.unsigned_abs() <= LARGEST_DECIMAL);
-        if fits { Ok(RestrictedExpression::new_decimal(text)) } else { self.reader.stop(Unfit::Number) }
+        if fits {
+            Ok(RestrictedExpression::new_decimal(text))
+        } else {
+            self.reader.stop(Unfit::Number)
+        }
     }
 }
 

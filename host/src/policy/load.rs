@@ -323,7 +323,8 @@ fn one_tool(policy: &cedar_policy::Policy) -> Option<Box<str>> {
 
 /// What in a policy keeps it from ever matching a call, or names what there is not.
 fn never_matches(policy: &cedar_policy::Policy) -> Vec<Unknown> {
-    let mut unknown: Vec<Unknown> = policy.entity_literals().iter().filter_map(unknown_entity).collect();
+    let mut unknown: Vec<Unknown> =
+        policy.entity_literals().iter().filter_map(unknown_entity).collect();
     let (same, inside) = match policy.principal_constraint() {
         PrincipalConstraint::Any => (None, None),
         PrincipalConstraint::Eq(uid) => (Some(uid), None),
@@ -348,7 +349,10 @@ fn never_matches(policy: &cedar_policy::Policy) -> Vec<Unknown> {
     for action in actions.iter().filter(|action| action.type_name().basename() != "Action") {
         unknown.push(Unknown {
             written: action.to_string(),
-            message: format!("`{}` is no action; the one there is is `Action::\"call\"`", shown(&action.to_string())),
+            message: format!(
+                "`{}` is no action; the one there is is `Action::\"call\"`",
+                shown(&action.to_string())
+            ),
             meant: None,
         });
     }
@@ -369,7 +373,10 @@ fn unknown_entity(uid: &EntityUid) -> Option<Unknown> {
     }
     (of == "Action" && uid.id().unescaped() != "call").then(|| Unknown {
         written: uid.to_string(),
-        message: format!("there is no `{}`; the one action is `Action::\"call\"`", shown(&uid.to_string())),
+        message: format!(
+            "there is no `{}`; the one action is `Action::\"call\"`",
+            shown(&uid.to_string())
+        ),
         meant: None,
     })
 }
@@ -397,7 +404,9 @@ fn misfit(
             Some(never(uid, format!("is never a {group}, but may be in one: write `in`")))
         }
         (Some(uid), _) => Some(never(uid, format!("is a `{own}`, and no `{}`", of(uid)))),
-        (None, Some(uid)) => Some(never(uid, format!("is in a `{group}`, and in no `{}`", of(uid)))),
+        (None, Some(uid)) => {
+            Some(never(uid, format!("is in a `{group}`, and in no `{}`", of(uid))))
+        }
         (None, None) => None,
     }
 }

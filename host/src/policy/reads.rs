@@ -194,7 +194,8 @@ impl Walk {
                 self.unknown.push(Unknown {
                     written: format!("{variable}.{name}"),
                     message: format!("there is no `{variable}.{shown}`; `{variable}` has {has}"),
-                    meant: meant.and_then(|meant| known.iter().find(|known| **known == meant).copied()),
+                    meant: meant
+                        .and_then(|meant| known.iter().find(|known| **known == meant).copied()),
                 });
             }
         }
@@ -267,7 +268,10 @@ mod tests {
             ("context.arguments has a && context.arguments.b.c.d", &["a", "b"]),
             ("context has arguments.a && context.arguments has b.c", &["a", "b"]),
             ("context has arguments", &[]),
-            ("if context.arguments.a then [context.arguments.b].contains(1) else true", &["a", "b"]),
+            (
+                "if context.arguments.a then [context.arguments.b].contains(1) else true",
+                &["a", "b"],
+            ),
             ("decimal(\"1.0\").lessThan(context.arguments.a)", &["a"]),
             ("ip(context.arguments.a).isInRange(ip(\"::1\"))", &["a"]),
             ("context.arguments.a like \"x*\" && principal is Agent in Role::\"r\"", &["a"]),

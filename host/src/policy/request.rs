@@ -149,10 +149,7 @@ fn text(text: &str) -> RestrictedExpression {
     RestrictedExpression::new_string(text.to_owned())
 }
 
-fn of_agent(
-    question: &Question<'_>,
-    name: &'static str,
-) -> Option<(String, RestrictedExpression)> {
+fn of_agent(question: &Question<'_>, name: &'static str) -> Option<(String, RestrictedExpression)> {
     let value = match name {
         "subject" => text(question.subject?.as_str()),
         "tenant" => text(question.tenant?),
@@ -194,7 +191,9 @@ fn context(question: &Question<'_>, reads: &Reads) -> Result<Context, String> {
             "now" => RestrictedExpression::new_datetime(format!("{utc:.3}Z")),
             "hour" => RestrictedExpression::new_long(utc.hour().into()),
             "minute" => RestrictedExpression::new_long(utc.minute().into()),
-            "weekday" => RestrictedExpression::new_long(utc.weekday().to_monday_one_offset().into()),
+            "weekday" => {
+                RestrictedExpression::new_long(utc.weekday().to_monday_one_offset().into())
+            }
             _ => continue,
         };
         fields.push(((*name).to_owned(), value));

@@ -117,11 +117,8 @@ mod tests {
     #[test]
     fn statements_end_at_semicolons_that_are_code() {
         let text = "// one; two\npermit(a); \n@x(\"a;\\\";\") forbid // ;\n(ü);\nrest";
-        let expected = [
-            (12, "permit(a);"),
-            (24, "@x(\"a;\\\";\") forbid // ;\n(ü);"),
-            (54, "rest"),
-        ];
+        let expected =
+            [(12, "permit(a);"), (24, "@x(\"a;\\\";\") forbid // ;\n(ü);"), (54, "rest")];
         assert_eq!(texts(text), expected);
         assert_eq!(texts(" // nothing\n "), []);
         assert_eq!(texts(";\"never ended;"), [(0, ";"), (1, "\"never ended;")]);

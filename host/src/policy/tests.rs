@@ -234,7 +234,10 @@ fn an_error_denies_whichever_policy_makes_it() {
         ("forbid(principal, action, resource) when { context.arguments.n > 5 };", "absent"),
         ("permit(principal, action, resource) when { context.arguments.n > 5 };", "absent"),
         ("forbid(principal, action, resource) when { context.arguments.s > 5 };", "a string"),
-        ("forbid(principal, action, resource) when { context.hour + 9223372036854775807 > 1 };", "overflow"),
+        (
+            "forbid(principal, action, resource) when { context.hour + 9223372036854775807 > 1 };",
+            "overflow",
+        ),
         ("forbid(principal, action, resource) when { principal.subject == \"x\" };", "no subject"),
         ("forbid(principal, action, resource) when { ip(context.arguments.s).isIpv4() };", "no ip"),
     ] {
@@ -272,7 +275,8 @@ fn forbid_overrides_and_nothing_permits_by_default() {
 }
 
 fn question() -> Question<'static> {
-    static AGENT: std::sync::LazyLock<AgentName> = std::sync::LazyLock::new(|| "a".parse().unwrap());
+    static AGENT: std::sync::LazyLock<AgentName> =
+        std::sync::LazyLock::new(|| "a".parse().unwrap());
     Question {
         agent: &AGENT,
         subject: None,
@@ -291,9 +295,8 @@ fn question() -> Question<'static> {
 #[test]
 fn reasons_are_cleaned_and_bounded() {
     let long = "x".repeat(500);
-    let forbid = |reason: &str| {
-        format!("@reason(\"{reason}\") forbid(principal, action, resource);")
-    };
+    let forbid =
+        |reason: &str| format!("@reason(\"{reason}\") forbid(principal, action, resource);");
     let text = [forbid("a\\u{1b}[31mb\\nc"), forbid(&long), forbid("three"), forbid("four")];
     let policy = policy(&text.join("\n"));
     let refusal = decide(&policy, ASK).refusal().unwrap();
@@ -306,7 +309,10 @@ fn reasons_are_cleaned_and_bounded() {
 #[test]
 fn a_broken_policy_says_where_and_what() {
     for (text, expected) in [
-        ("permit(principal, action);", "p.cedar:1:25: this policy is missing the `resource` variable"),
+        (
+            "permit(principal, action);",
+            "p.cedar:1:25: this policy is missing the `resource` variable",
+        ),
         ("\n\npermit(principal, action, resource) when { x y };", "p.cedar:3:"),
         ("permit(principal, action, resource)", "p.cedar:1:"),
         ("permit(principal == ?principal, action, resource);", "p.cedar:1:"),
@@ -339,10 +345,15 @@ fn a_broken_policy_says_where_and_what() {
         ),
     ] {
         let listed = problems(text);
-        assert!(listed.replace("\\\"", "\"").starts_with(&expected.replace("\\\"", "\"")), "{text}\n{listed}");
+        assert!(
+            listed.replace("\\\"", "\"").starts_with(&expected.replace("\\\"", "\"")),
+            "{text}\n{listed}"
+        );
         assert_eq!(listed.lines().count(), 1, "{listed}");
     }
-    let all = problems("permit(;\nforbid(principal, action, resource) when { nowhere };\npermit(principal, action, resource);");
+    let all = problems(
+        "permit(;\nforbid(principal, action, resource) when { nowhere };\npermit(principal, action, resource);",
+    );
     assert_eq!(all.lines().count(), 2, "{all}");
 }
 
@@ -353,9 +364,8 @@ fn a_policy_is_bounded() {
     let path = Path::new("/nonexistent/p.cedar");
     let missing = Policy::load(path, &BTreeMap::new()).unwrap_err().to_string();
     assert!(missing.starts_with("/nonexistent/p.cedar: cannot be read: "), "{missing}");
-    let of = |condition: String| {
-        format!("permit(principal, action, resource) when {{ {condition} }};")
-    };
+    let of =
+        |condition: String| format!("permit(principal, action, resource) when {{ {condition} }};");
     for hostile in [
         of("(".repeat(60_000)),
         of("!".repeat(60_000)),

@@ -85,12 +85,7 @@ impl Verdict<'_> {
     }
 
     pub(super) fn unfit(why: String) -> Self {
-        Self {
-            allowed: false,
-            deciding: Vec::new(),
-            errors: vec![why.clone()],
-            unfit: Some(why),
-        }
+        Self { allowed: false, deciding: Vec::new(), errors: vec![why.clone()], unfit: Some(why) }
     }
 
     /// What a call that is not allowed is answered.

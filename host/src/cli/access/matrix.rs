@@ -101,11 +101,7 @@ pub(super) struct Matrix {
 impl Matrix {
     /// What the configured agents and the keys may do with `tools`. A key that may do what
     /// its agent may has no row of its own.
-    pub(super) fn of(
-        agents: &BTreeMap<AgentName, Agent>,
-        keys: &[Key],
-        tools: &[&Tool],
-    ) -> Self {
+    pub(super) fn of(agents: &BTreeMap<AgentName, Agent>, keys: &[Key], tools: &[&Tool]) -> Self {
         let mut matrix = Self::default();
         for (name, agent) in agents {
             let holder = Holder { agent: name.clone(), keys: None };
@@ -127,9 +123,9 @@ impl Matrix {
             let may = |lines: &[Line], tool: &Tool| {
                 tool.requires.iter().all(|wanted| covering(lines, wanted).is_some())
             };
-            let narrower = lines.as_ref().is_none_or(|lines| {
-                tools.iter().any(|tool| may(lines, tool) && !may(&own, tool))
-            });
+            let narrower = lines
+                .as_ref()
+                .is_none_or(|lines| tools.iter().any(|tool| may(lines, tool) && !may(&own, tool)));
             if narrower {
                 let holder = Holder { agent: name.clone(), keys: Some(ids.clone()) };
                 matrix.add(&holder, tools, through);
