@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::limits::{Limits, Slowdown};
 use crate::pipeline::Host;
 use crate::plugins::{Plugins, PluginsConfig};
-use crate::policy::Policy;
+use crate::policy::{BadPolicy, Policy};
 use crate::runtime::{Sandbox, SandboxError};
 use crate::telemetry::{AuditLog, CannotOpen, Metrics};
 
@@ -34,6 +34,8 @@ pub enum BootError {
     Keys(BadKeyFile),
     /// What was revoked cannot be read.
     Revocations(BadJournal),
+    /// The policy cannot be read or understood.
+    Policy(BadPolicy),
     /// An issuer's secret or certificates cannot be had.
     Issuers(BadIssuer),
     /// The audit log cannot be opened.
@@ -47,6 +49,7 @@ impl fmt::Display for BootError {
             Self::Sandbox(why) => why.fmt(f),
             Self::Keys(why) => why.fmt(f),
             Self::Revocations(why) => why.fmt(f),
+            Self::Policy(why) => write!(f, "the policy has problems\n{why}"),
             Self::Issuers(why) => why.fmt(f),
             Self::Audit(why) => why.fmt(f),
         }
@@ -61,17 +64,9 @@ impl std::error::Error for BootError {}
 /// When something that the configuration names cannot be had.
 pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
     state_folder(config)?;
+    let policy = policy(config).map_err(BootError::Policy)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let cache = config.state.dir.join(CACHE);
-    let sandbox = Sandbox::new(
-        &cache,
-        Arc::clone(&clock),
-        &config.sandbox,
-        config.compiler,
-        &config.containment,
-    )
-    .map_err(BootError::Sandbox)?;
-    tracing::info!("{}", sandbox.room());
+    let plugins = plugins(config, &clock)?;
     let keys = KeyFile::load(&config.auth.keys).map_err(BootError::Keys)?;
     let revocations =
         Revocations::load(&config.auth.revocations).map_err(BootError::Revocations)?;
@@ -84,19 +79,13 @@ pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
         Arc::clone(&metrics),
     )
     .map_err(BootError::Audit)?;
-    let plugins = PluginsConfig {
-        dir: config.plugins.dir.clone(),
-        per_call: config.per_call,
-        per_plugin: config.per_plugin,
-        ceilings: config.ceilings,
-    };
     Ok(Arc::new(Host {
         identities: ArcSwap::from_pointee(Identities::new(config, &keys, revocations)),
         slowdown: Slowdown::new(Arc::clone(&clock)),
         tokens: Tokens::new(config, &clock).map_err(BootError::Issuers)?,
-        policy: ArcSwap::from_pointee(Policy::none()),
+        policy: ArcSwap::from_pointee(policy),
         limits: Limits::new(Arc::clone(&clock), config.sandbox.calls),
-        plugins: Arc::new(Plugins::new(plugins, Arc::new(sandbox))),
+        plugins: Arc::new(plugins),
         audit,
         metrics,
         calls: TaskTracker::new(),
@@ -107,6 +96,41 @@ pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
         end_calls: CancellationToken::new(),
         clock,
     }))
+}
+
+/// The policy that a configuration names; none where it names none.
+///
+/// # Errors
+/// Everything that is wrong with the file.
+pub fn policy(config: &Config) -> Result<Policy, BadPolicy> {
+    match &config.auth.policy {
+        Some(path) => Policy::load(path, &config.agents),
+        None => Ok(Policy::none()),
+    }
+}
+
+/// The drop folder of a configuration, with a sandbox of its own; nothing of it is loaded
+/// yet. The state folder is there already.
+///
+/// # Errors
+/// When the sandbox cannot be set up.
+pub fn plugins(config: &Config, clock: &Arc<dyn Clock>) -> Result<Plugins, BootError> {
+    let sandbox = Sandbox::new(
+        &config.state.dir.join(CACHE),
+        Arc::clone(clock),
+        &config.sandbox,
+        config.compiler,
+        &config.containment,
+    )
+    .map_err(BootError::Sandbox)?;
+    tracing::info!("{}", sandbox.room());
+    let plugins = PluginsConfig {
+        dir: config.plugins.dir.clone(),
+        per_call: config.per_call,
+        per_plugin: config.per_plugin,
+        ceilings: config.ceilings,
+    };
+    Ok(Plugins::new(plugins, Arc::new(sandbox)))
 }
 
 fn key_reader(config: Config) -> Box<dyn Fn() -> Result<Identities, Error> + Send> {

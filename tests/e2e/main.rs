@@ -19,6 +19,7 @@ mod lifecycle;
 mod limits;
 mod loading;
 mod metrics;
+mod policy;
 mod protocol;
 mod quotas;
 mod stdio;

@@ -70,6 +70,15 @@ impl Identities {
         identity.is_ok_and(|identity| self.objection(&identity).is_none())
     }
 
+    /// Whether the key of this id is accepted now, from whoever has its secret.
+    pub fn is_good_key(&self, id: &str, now: Timestamp) -> bool {
+        self.key(id).is_some_and(|known| {
+            known.revoked.is_none()
+                && known.expires.is_none_or(|expires| expires > now)
+                && self.objection(&known.identity).is_none()
+        })
+    }
+
     /// Whether whoever was let in is still welcome.
     pub fn accepts(&self, principal: &Principal) -> bool {
         let identity = principal.identity();

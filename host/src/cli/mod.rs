@@ -9,6 +9,7 @@
     reason = "this is where people are told things"
 )]
 
+mod access;
 mod build;
 mod call;
 mod compile;
@@ -19,6 +20,7 @@ mod key;
 mod lifecycle;
 mod new;
 mod plugin;
+mod policy;
 mod progress;
 mod serve;
 mod shared;
@@ -84,6 +86,11 @@ enum Command {
     /// Make, list and revoke API keys.
     #[command(subcommand)]
     Key(key::Key),
+    /// Show who may call what, and through which line of the configuration.
+    Access(access::Access),
+    /// Check the policy on arguments, and try a decision.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -129,6 +136,8 @@ fn dispatch(Arguments { config, command }: Arguments) -> Result<ExitCode, Failur
         Command::Test(command) => command.run(load()?),
         Command::Plugin(command) => command.run(),
         Command::Key(command) => command.run(&load()?),
+        Command::Access(command) => command.run(&load()?),
+        Command::Policy(command) => command.run(&load()?),
         Command::Config(command) => command.run(config.as_deref()),
         Command::Compile(command) => Ok(command.run()),
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::failure::{self, Failure};
 use super::lifecycle::{self, Listeners, Signals};
 use super::shared;
+use crate::boot;
 use crate::config::Config;
 use crate::names::{AgentName, Secret};
 use crate::pipeline::Host;
@@ -113,7 +115,31 @@ async fn follow(host: &Host, config: &Config) {
     tokio::join!(
         plugins::follow(host.plugins.dir(), is_served, refresh),
         plugins::follow(keys, is_toml, reload),
+        follow_policy(host, config),
     );
+}
+
+/// Reads the policy anew when its file changes. One that cannot be understood changes
+/// nothing, and neither does a file that is gone: no mistake makes a policy wider.
+async fn follow_policy(host: &Host, config: &Config) {
+    let Some(path) = &config.auth.policy else { return };
+    let mut told = String::new();
+    let reload = async || match boot::policy(config) {
+        Ok(policy) if policy.is_same(&host.policy.load()) => told.clear(),
+        Ok(policy) => {
+            told.clear();
+            tracing::info!("the policy has changed; rules: {}", policy.rules().unwrap_or(0));
+            host.policy.store(Arc::new(policy));
+        }
+        Err(bad) => {
+            let problems = bad.to_string();
+            if problems != told {
+                tracing::error!("the policy stays as it was: {}", problems.replace('\n', "; "));
+                told = problems;
+            }
+        }
+    };
+    plugins::follow_file(path, reload).await;
 }
 
 fn is_toml(path: &Path) -> bool {

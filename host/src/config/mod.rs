@@ -28,7 +28,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-pub use agents::Agent;
+pub use agents::{Agent, Grant};
 pub use auth::Auth;
 pub use ceiling::{Ceiling, Ceilings};
 pub use containment::{Containment, Protection};
@@ -37,7 +37,7 @@ pub use manifest::{
     About, Argument, Command, Hints, MAX_DESCRIPTION_BYTES, MAX_TITLE_BYTES, Manifest, Stdin,
     Stdout, Wants,
 };
-pub use problems::{Position, Problem, Problems, nearest, shown};
+pub use problems::{Position, Problem, Problems, Written, nearest, shown};
 pub use quota::{
     PerAgent, PerAgentPatch, PerCall, PerCallPatch, PerPlugin, PerPluginPatch, RateLimit,
 };
@@ -466,13 +466,8 @@ mod tests {
             reporting.per_agent,
             PerAgent { rate: limit(120, 60, 12), concurrency: Some(32) }
         );
-        let idle = Agent {
-            scopes: Vec::new(),
-            per_agent: config.per_agent,
-            clients: Vec::new(),
-            certificates: Vec::new(),
-        };
-        assert_eq!(config.agents["idle"], idle);
+        let idle = &config.agents["idle"];
+        assert_eq!((idle.scopes.as_slice(), idle.per_agent), (&[][..], config.per_agent));
     }
 
     #[test]
