@@ -20,6 +20,7 @@ mod lifecycle;
 mod new;
 mod plugin;
 mod progress;
+mod revoke;
 mod serve;
 mod shared;
 mod temporary;
@@ -81,9 +82,14 @@ enum Command {
     /// Look at plugins.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
-    /// Make, list and revoke API keys.
+    /// Make, list, replace and revoke API keys.
     #[command(subcommand)]
     Key(key::Key),
+    /// Cut off an agent, a subject, a token, or what was issued until a moment.
+    ///
+    /// Takes effect on the next call of every server of this state folder, and on calls in
+    /// flight. What was revoked is kept in revocations.jsonl there.
+    Revoke(revoke::Revoke),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -129,6 +135,7 @@ fn dispatch(Arguments { config, command }: Arguments) -> Result<ExitCode, Failur
         Command::Test(command) => command.run(load()?),
         Command::Plugin(command) => command.run(),
         Command::Key(command) => command.run(&load()?),
+        Command::Revoke(command) => command.run(&load()?),
         Command::Config(command) => command.run(config.as_deref()),
         Command::Compile(command) => Ok(command.run()),
     }
