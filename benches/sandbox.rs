@@ -139,13 +139,16 @@ async fn ready(host: &Host, case: &Case, count: u32) -> Vec<Ready> {
     let world = host.plugins.snapshot();
     let mut ready = Vec::with_capacity(count as usize);
     for _ in 0..count {
-        let principal = auth::authenticate(&host.identities.load(), &head(), host.clock.utc())
+        let principal = auth::authenticate(&host.identities, &host.tokens, &head(), &*host.clock)
+            .await
             .expect("whoever started this process");
         let charged = host.limits.charge(principal).expect("no rate");
         let permit = auth::authorize(charged, world.catalog(), case.tool).expect("a permit");
         let admitted = host.limits.admit(permit).expect("no rate");
         let valid = validation::check(world.validators(), admitted, case.arguments.into());
-        let approval = policy::approve(valid.expect("valid arguments")).expect("no policy");
+        let valid = valid.expect("valid arguments");
+        let approval =
+            policy::approve(&host.policy.load(), valid, &*host.clock).expect("no policy");
         let slot = host.limits.acquire(approval).await.expect("a slot");
         let context = CallContext {
             request_id: RequestId::generate(),

@@ -9,7 +9,9 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{BadJournal, BadKeyFile, Identities, KeyFile, LastUse, Revocations, Tokens};
+use crate::auth::{
+    BadIssuer, BadJournal, BadKeyFile, Identities, KeyFile, LastUse, Revocations, Tokens,
+};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::error::Error;
@@ -34,6 +36,8 @@ pub enum BootError {
     Keys(BadKeyFile),
     /// What was revoked cannot be read.
     Revocations(BadJournal),
+    /// An issuer's secret or certificates cannot be had.
+    Issuers(BadIssuer),
     /// The audit log cannot be opened.
     Audit(CannotOpen),
 }
@@ -45,6 +49,7 @@ impl fmt::Display for BootError {
             Self::Sandbox(why) => why.fmt(f),
             Self::Keys(why) => why.fmt(f),
             Self::Revocations(why) => why.fmt(f),
+            Self::Issuers(why) => why.fmt(f),
             Self::Audit(why) => why.fmt(f),
         }
     }
@@ -94,7 +99,7 @@ pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
     Ok(Arc::new(Host {
         identities: ArcSwap::from_pointee(identities),
         slowdown: Slowdown::new(Arc::clone(&clock)),
-        tokens: Tokens::new(config),
+        tokens: Tokens::new(config, &clock).map_err(BootError::Issuers)?,
         policy: ArcSwap::from_pointee(Policy::none()),
         limits: Limits::new(Arc::clone(&clock), config.sandbox.calls),
         plugins: Arc::new(Plugins::new(plugins, Arc::new(sandbox))),

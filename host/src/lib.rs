@@ -18,6 +18,7 @@ pub mod config;
 pub mod containment;
 pub mod transport;
 
+pub mod fetch;
 pub mod limits;
 
 pub mod auth;

@@ -205,10 +205,9 @@ async fn call(host: &Arc<Host>, principal: Principal, call: ToolCall, told: Told
         let life = live(&shared, &world, &mut open.record, principal, call, told);
         // A panic in a step is this call's end and nobody else's.
         let life = AssertUnwindSafe(life).catch_unwind();
-        let result = early.ended(async {
-            life.await.unwrap_or_else(|_| Err(Error::internal("a step of the call panicked")))
-        });
-        close_record(open, result.await, shows_spending).await
+        let panicked = |_| Err(Error::internal("a step of the call panicked"));
+        let result = early.ended(async { life.await.unwrap_or_else(panicked) }).await;
+        close_record(open, result, shows_spending).await
     });
     // Panics are caught above; what is left is a runtime that shuts down.
     task.await.unwrap_or_else(|error| Called::refused(Error::internal(error)))

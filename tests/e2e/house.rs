@@ -50,7 +50,7 @@ fn a_file_imports_from_lower_floors_only() {
         &["clock", "error", "json", "names", "text"],
         &["catalog", "config"],
         &["containment", "transport"],
-        &["limits"],
+        &["fetch", "limits"],
         &["auth"],
         &["policy", "validation"],
         &["runtime"],

@@ -22,4 +22,5 @@ mod metrics;
 mod protocol;
 mod quotas;
 mod stdio;
+mod tokens;
 mod validation;

@@ -15,8 +15,9 @@ use super::keys::{Key, KeyFile, SecretDigest};
 use super::last_use::{LastUse, Used};
 use super::principal::{Credential, Identity, Principal, covers};
 use super::revocations::Revocations;
+use super::tokens::Verified;
 use crate::config::{Agent, Config, PerAgent};
-use crate::names::{AgentName, KeyId, Scope, Secret};
+use crate::names::{AgentName, KeyId, Malformed, Scope, Secret};
 use crate::transport::ClientCertificate;
 
 /// Everybody who may call.
@@ -174,6 +175,8 @@ pub(super) struct Agents {
     entries: BTreeMap<AgentName, Entry>,
     /// Whose certificate has this name.
     by_certificate: BTreeMap<Box<str>, AgentName>,
+    /// Which agent an authorization server knows by this client id.
+    by_client: BTreeMap<Box<str>, AgentName>,
     /// What holds for an agent without an entry.
     per_agent: PerAgent,
 }
@@ -195,7 +198,13 @@ impl Agents {
             agent.certificates.clone().into_iter().map(move |known| (known.into(), name.clone()))
         };
         let by_certificate = agents.iter().flat_map(of_certificates).collect();
-        Self { entries: agents.iter().map(entry).collect(), by_certificate, per_agent }
+        let of_clients = |(name, agent): (&AgentName, &Agent)| {
+            let name = name.clone();
+            agent.clients.clone().into_iter().map(move |known| (known.into(), name.clone()))
+        };
+        let by_client = agents.iter().flat_map(of_clients).collect();
+        let entries = agents.iter().map(entry).collect();
+        Self { entries, by_certificate, by_client, per_agent }
     }
 
     /// The identity behind `key`. A key of an agent without an entry brings its
@@ -226,11 +235,49 @@ impl Agents {
     }
 
     fn identity_of_certificate(&self, certificate: &ClientCertificate) -> Option<Identity> {
-        let known = |name: &Box<str>| Some((self.by_certificate.get(name)?, name));
-        let (agent, name) = certificate.names.iter().find_map(known)?;
+        let mut names = certificate.names.iter();
+        let (agent, name) = names.find_map(|name| Some((self.by_certificate.get(name)?, name)))?;
         let credential = Credential::Certificate(certificate.fingerprint.clone());
         let identity = self.of_entry(agent, credential);
         Some(Identity { subject: name.parse().ok(), ..identity })
+    }
+
+    /// The identity behind a token: what it and its agent's entry both allow. Where the
+    /// agent has no entry, the authorization server alone decides.
+    ///
+    /// # Errors
+    /// Never, as long as a name may have hexadecimal digits.
+    pub(super) fn identity_of_token(&self, token: Verified) -> Result<Identity, Malformed> {
+        let agent = self.agent_of_client(&token.client)?;
+        let entry = self.entries.get(&agent);
+        let (scopes, reach) = match entry {
+            Some(entry) => (in_both(&entry.scopes, &token.scopes), Arc::clone(&entry.scopes)),
+            None => (token.scopes.into(), everything()),
+        };
+        Ok(Identity {
+            per_agent: entry.map_or(self.per_agent, |entry| entry.per_agent),
+            agent,
+            subject: token.subject,
+            tenant: token.tenant,
+            scopes,
+            credential: Credential::Token { issuer: token.issuer, id: token.id },
+            reach: Some(reach),
+            issued: token.issued,
+            expires: token.expires,
+        })
+    }
+
+    /// The agent that an authorization server calls `client`: the one that lists it, or
+    /// has its name. Any other gets a name made of its digest where its own is no name,
+    /// or could be taken for one that was made.
+    fn agent_of_client(&self, client: &str) -> Result<AgentName, Malformed> {
+        if let Some(listed) = self.by_client.get(client) {
+            return Ok(listed.clone());
+        }
+        match client.parse::<AgentName>() {
+            Ok(own) if self.entries.contains_key(&own) || !client.starts_with(MADE_UP) => Ok(own),
+            Ok(_) | Err(_) => made_up(client).parse(),
+        }
     }
 
     /// What the entry of `agent` allows; nothing where there is none.
@@ -260,6 +307,16 @@ impl SharedScopes {
         let pair = [Arc::clone(left), Arc::clone(right)];
         Arc::clone(self.0.entry(pair).or_insert_with(|| in_both(left, right)))
     }
+}
+
+/// How names of agents begin that are made for clients without one.
+const MADE_UP: &str = "client-";
+
+/// A name for a client whose own is none: 16 hexadecimal digits of its SHA-256.
+fn made_up(client: &str) -> String {
+    let digest = SecretDigest::of(client).to_hex();
+    let start: String = digest.chars().take(16).collect();
+    format!("{MADE_UP}{start}")
 }
 
 /// The scopes that cover exactly what `left` and `right` both cover. Two scopes

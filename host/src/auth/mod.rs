@@ -31,7 +31,8 @@
 //! # let config = Config::load(None, [])?;
 //! # let keys = KeyFile::default();
 //! # let identities = Identities::new(&config, &keys, Revocations::default()).into();
-//! # let tokens = Tokens::new(&config);
+//! # let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+//! # let tokens = Tokens::new(&config, &clock)?;
 //! # let head = Head::without_headers(Channel::Local, Presented::Local("me".parse()?), None);
 //! let principal = authenticate(&identities, &tokens, &head, &SystemClock).await;
 //! let Ok(principal) = principal else { return Ok(()) };
@@ -56,7 +57,8 @@
 //! # let config = Config::load(None, [])?;
 //! # let keys = KeyFile::default();
 //! # let identities = Identities::new(&config, &keys, Revocations::default()).into();
-//! # let tokens = Tokens::new(&config);
+//! # let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+//! # let tokens = Tokens::new(&config, &clock)?;
 //! # let head = Head::without_headers(Channel::Local, Presented::Local("me".parse()?), None);
 //! let principal = authenticate(&identities, &tokens, &head, &SystemClock).await;
 //! let Ok(principal) = principal else { return Ok(()) };
@@ -87,4 +89,4 @@ pub use principal::{Credential, Principal};
 pub use revocations::{
     BadJournal, Change, Entry, InForce, Reason, Revocations, Selector, TokenText, record,
 };
-pub use tokens::Tokens;
+pub use tokens::{BadIssuer, Tokens};

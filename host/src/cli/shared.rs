@@ -75,7 +75,7 @@ pub(super) fn boot_failure(error: BootError) -> Failure {
     let code = match error {
         BootError::State(_) | BootError::Audit(_) => failure::IO,
         BootError::Sandbox(_) => failure::UNAVAILABLE,
-        BootError::Keys(_) | BootError::Revocations(_) => failure::CONFIG,
+        BootError::Keys(_) | BootError::Revocations(_) | BootError::Issuers(_) => failure::CONFIG,
     };
     Failure::new(code, error)
 }
@@ -96,6 +96,16 @@ pub(super) async fn load_plugins(host: &Host, observe: &(dyn Fn(&Change) + Send 
     };
     host.plugins.refresh(&tell).await;
     host.loaded.store(true, Ordering::Relaxed);
+}
+
+/// Writes when keys were last used, for `key list`. A failure is told and no reason to stop.
+pub(super) async fn write_last_use(host: &Host) {
+    let last_use = Arc::clone(&host.last_use);
+    // It waits for the disk.
+    let written = tokio::task::spawn_blocking(move || last_use.write()).await;
+    if let Ok(Err(error)) = written {
+        tracing::warn!("when keys were last used is not written: {error}");
+    }
 }
 
 /// Writes a change to the log.

@@ -65,7 +65,7 @@ pub(super) fn host(node: &Node) -> Result<String, Wrong> {
 
 /// Whether `text` is a name, an IPv4 address or a bracketed IPv6 address, with or
 /// without a port, and without a user.
-fn is_authority(text: &str) -> bool {
+pub(super) fn is_authority(text: &str) -> bool {
     let (is_host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, port)) => (address.parse::<Ipv6Addr>().is_ok(), port),
         None => {

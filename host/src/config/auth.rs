@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::agents::Agent;
-use super::issuers::Issuer;
+use super::issuers::{self, Issuer};
 use super::server::{Server, State};
 use super::walk::{Section, parsed, path};
 use crate::names::{AgentName, Scope};
+
+/// The journal of what was revoked, in the state folder.
+pub const REVOCATIONS: &str = "revocations.jsonl";
 
 /// `[auth]`: how callers prove who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +42,7 @@ impl Auth {
         server: &Server,
         agents: &BTreeMap<AgentName, Agent>,
     ) -> Self {
-        let issuers = section.array_of_tables("issuers", Issuer::read);
+        let issuers = issuers::read(section, base);
         if !issuers.is_empty() && server.resource().is_none() {
             let why = "tokens are issued for a resource: set `server.public_url` to the URL that clients use";
             section.refuse("issuers", why);
@@ -53,7 +56,7 @@ impl Auth {
         }
         Self {
             keys: state.under(section, "keys", "keys.toml"),
-            revocations: state.dir.join("revocations.jsonl"),
+            revocations: state.dir.join(REVOCATIONS),
             issuers,
             scopes_supported: section.list("scopes_supported", parsed).unwrap_or_default(),
             anonymous,

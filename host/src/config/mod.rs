@@ -20,6 +20,7 @@ mod quota;
 mod server;
 mod sidecar;
 mod tls;
+mod url;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -28,10 +29,10 @@ use std::io::{self, Read};
 use std::path::Path;
 
 pub use agents::Agent;
-pub use auth::Auth;
+pub use auth::{Auth, REVOCATIONS};
 pub use ceiling::{Ceiling, Ceilings};
 pub use containment::{Containment, Protection};
-pub use issuers::Issuer;
+pub use issuers::{Introspection, Issuer, KeySource};
 pub use manifest::{
     About, Argument, Command, Hints, MAX_DESCRIPTION_BYTES, MAX_TITLE_BYTES, Manifest, Stdin,
     Stdout, Wants,
@@ -45,6 +46,7 @@ pub use server::{
 };
 pub use sidecar::{OnDenied, Sidecar, ToolRules};
 pub use tls::Tls;
+pub use url::Url;
 
 use crate::machine::Machine;
 use crate::names::{AgentName, ByteCount};
@@ -458,7 +460,12 @@ mod tests {
             reporting.per_agent,
             PerAgent { rate: limit(120, 60, 12), concurrency: Some(32) }
         );
-        let idle = Agent { scopes: Vec::new(), per_agent: config.per_agent };
+        let idle = Agent {
+            scopes: Vec::new(),
+            per_agent: config.per_agent,
+            clients: Vec::new(),
+            certificates: Vec::new(),
+        };
         assert_eq!(config.agents["idle"], idle);
     }
 
@@ -550,8 +557,14 @@ mod tests {
                  `no-new-privileges`; list all three, or leave it on",
             ),
             (
-                "[[auth.issuers]]\nissuer = \"https://idp.example.com\"",
-                "b.toml:1:8: `auth.issuers` is not served by this version",
+                "server.listen = \"127.0.0.1:0\"\n[[auth.issuers]]\nissuer = \"https://idp.example.com\"",
+                "b.toml:2:8: `auth.issuers`: tokens are issued for a resource: set \
+                 `server.public_url` to the URL that clients use",
+            ),
+            (
+                "[auth]\nanonymous = \"visitor\"",
+                "b.toml:2:1: `auth.anonymous`: says what everybody may call: add \
+                 [agents.visitor] with its scopes",
             ),
             (
                 "[state]\nurl = \"redis://127.0.0.1\"",

@@ -17,10 +17,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::clock::Clock;
 
 /// How many failures an address has free at once.
-const FREE: u32 = 5;
+const FREE: u32 = 10;
 
 /// What each failure costs: an address that fails once in this time never waits.
-const EACH: Duration = Duration::from_secs(1);
+const EACH: Duration = Duration::from_millis(500);
 
 /// The longest that an answer waits; a client's own timeout is longer.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -131,11 +131,15 @@ mod tests {
         let clock = Arc::new(FakeClock::new());
         let slowdown = Slowdown::new(Arc::clone(&clock) as _);
         let one = source("192.0.2.1");
-        let waited: Vec<u64> = (0..13).map(|_| waits(&slowdown, one).as_secs()).collect();
-        assert_eq!(waited, [0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 5, 5, 5]);
+        for _ in 0..FREE {
+            assert_eq!(waits(&slowdown, one), Duration::ZERO);
+        }
+        let waited: Vec<u128> = (0..12).map(|_| waits(&slowdown, one).as_millis()).collect();
+        assert_eq!(waited[..3], [500, 1_000, 1_500]);
+        assert_eq!(waited[9..], [5_000; 3], "no longer than that");
         assert_eq!(waits(&slowdown, source("192.0.2.2")), Duration::ZERO, "others do not wait");
         clock.advance(LONGEST);
-        assert_eq!(waits(&slowdown, one).as_secs(), 1);
+        assert_eq!(waits(&slowdown, one), EACH);
         clock.advance(Duration::from_secs(20));
         assert_eq!(waits(&slowdown, one), Duration::ZERO, "it has paid");
     }
@@ -143,10 +147,10 @@ mod tests {
     #[test]
     fn a_network_of_ipv6_is_one_source() {
         let slowdown = Slowdown::new(Arc::new(FakeClock::new()));
-        for host in 0..5 {
+        for host in 0..FREE {
             assert!(waits(&slowdown, source(&format!("2001:db8::{host}"))).is_zero());
         }
-        assert_eq!(waits(&slowdown, source("2001:db8::ffff")).as_secs(), 1);
+        assert_eq!(waits(&slowdown, source("2001:db8::ffff")), EACH);
         assert!(waits(&slowdown, source("2001:db8:0:1::1")).is_zero());
         assert!(waits(&slowdown, source("::ffff:192.0.2.1")).is_zero());
         assert!(waits(&slowdown, source("192.0.2.1")).is_zero());

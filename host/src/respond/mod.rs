@@ -724,7 +724,9 @@ mod tests {
             Reply::Answer { id: id(), version: NEW, answer: Answer::Tools(vec![tool(None)]) };
         let request_id = RequestId::generate();
         let framed = frame(&reply, request_id).unwrap();
-        let body = http(&reply, request_id).into_body();
+        let challenges = Challenges::of_keys();
+        let asked = Asked { request_id, presented: true, challenges: &challenges };
+        let body = http(&reply, asked).into_body();
         assert!(!framed.contains(&b'\n') && body.contains(&b'\n'));
         let value = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
         assert_eq!(value(&framed), value(&body));

@@ -633,6 +633,7 @@ mod tests {
                 Presented::None => "none".to_owned(),
                 Presented::Bearer(token) => token.expose().to_owned(),
                 Presented::Malformed => "malformed".to_owned(),
+                Presented::Certificate(_) => panic!("there is no TLS"),
                 Presented::Local(_) => panic!("nobody is local over HTTP"),
             }
         };

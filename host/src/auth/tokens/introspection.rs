@@ -1,0 +1,99 @@
+//! Asks the issuer about tokens that only it can read (RFC 7662).
+//!
+//! The threat: anybody can send texts that look like tokens, and each costs the issuer
+//! a request. So few requests run at once, few calls wait for a turn, and what was
+//! refused is remembered for a moment. A flood of made-up tokens therefore delays other
+//! tokens that are asked about, and nothing else: keys, signed tokens and tokens that
+//! were asked about within `cache` wait for nobody.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use quick_cache::sync::Cache;
+use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
+
+use super::Rejected;
+use super::jwt::strict;
+use super::warm::Digest;
+use crate::config::{Introspection, Url};
+use crate::fetch::Client;
+use crate::names::Secret;
+
+/// How many requests run at once.
+const MOST_AT_ONCE: usize = 16;
+
+/// How many calls may wait for a turn: each holds a connection.
+const MOST_WAITING: usize = 256;
+
+/// How long a call waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a refusal counts. Short: an issuer that replicates may know a new token
+/// only a moment later.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
+
+/// How many refusals are remembered, of 40 bytes each.
+const MOST_REFUSED: usize = 10_000;
+
+/// The one who knows.
+#[derive(Debug)]
+pub(super) struct Introspector {
+    url: Url,
+    client_id: String,
+    secret: Secret,
+    client: Client,
+    /// How long a good answer counts.
+    pub(super) cache: Duration,
+    turns: Semaphore,
+    waiting: Semaphore,
+    /// Until when a token counts as refused.
+    refused: Cache<Digest, Timestamp>,
+}
+
+impl Introspector {
+    pub(super) fn new(asked: &Introspection, secret: Secret, client: Client) -> Self {
+        Self {
+            url: asked.url.clone(),
+            client_id: asked.client_id.clone(),
+            secret,
+            client,
+            cache: asked.cache,
+            turns: Semaphore::new(MOST_AT_ONCE),
+            waiting: Semaphore::new(MOST_WAITING),
+            refused: Cache::new(MOST_REFUSED),
+        }
+    }
+
+    /// What the issuer says about `token`: the claims of an active one, and nothing of
+    /// any other. Waits for the issuer, a bounded time. Safe to cancel.
+    pub(super) async fn ask(
+        &self,
+        token: &str,
+        digest: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<Map<String, Value>>, Rejected> {
+        if self.refused.get(digest).is_some_and(|until| now < until) {
+            return Ok(None);
+        }
+        let unavailable = |why: String| Rejected::IssuerUnavailable(why);
+        let busy = || unavailable("too many tokens wait to be introspected".to_owned());
+        let _place = self.waiting.try_acquire().map_err(|_| busy())?;
+        let turn = tokio::time::timeout(PATIENCE, self.turns.acquire()).await;
+        let _turn = turn.map_err(|_| busy())?.map_err(|_| busy())?;
+        let fields = [("token", token), ("token_type_hint", "access_token")];
+        let answer = self.client.post_form(&self.url, &fields, &self.client_id, &self.secret).await;
+        let answer = answer.map_err(|error| unavailable(error.to_string()))?;
+        let claims = strict(&answer).map_err(|why| unavailable(format!("its answer: {why}")))?;
+        match claims.get("active") {
+            Some(Value::Bool(true)) => Ok(Some(claims)),
+            Some(Value::Bool(false)) => {
+                if let Ok(until) = now.checked_add(REFUSED_FOR) {
+                    self.refused.insert(*digest, until);
+                }
+                Ok(None)
+            }
+            _ => Err(unavailable("its answer says not whether the token is active".to_owned())),
+        }
+    }
+}
