@@ -17,6 +17,9 @@ use crate::config::Config;
 use crate::names::{AgentName, Malformed, Subject, parse_duration};
 use crate::server::{self, Confirmed};
 
+/// What is no token.
+const OTHERS: [&str; 4] = ["agent", "subject", "everything", "issued_before"];
+
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").multiple(false))]
 #[command(group = ArgGroup::new("asked").required(true).multiple(true)
@@ -37,10 +40,10 @@ pub(super) struct Revoke {
     #[arg(long, group = "what")]
     everything: bool,
     /// The issuer of the token, where two may use the same id.
-    #[arg(long, requires = "token", value_name = "URL")]
+    #[arg(long, requires = "token", conflicts_with_all = OTHERS, value_name = "URL")]
     issuer: Option<TokenText>,
     /// How long the token is good for at most, as `12h`: then this is forgotten.
-    #[arg(long, requires = "token", value_parser = parse_duration)]
+    #[arg(long, requires = "token", conflicts_with_all = OTHERS, value_parser = parse_duration)]
     expires: Option<Duration>,
     /// Only what was issued until then, of the agent, of the subject, or of everybody: an
     /// RFC 3339 time, or `now`. What does not tell when it was issued counts as before.
@@ -293,6 +296,7 @@ mod tests {
             "--token j --issued-before now",
             "--issuer https://i",
             "--agent a --expires 1h",
+            "--agent a --issuer https://i",
             "--agent a --lift --issued-before now",
             "--agent a --issued-before tomorrow",
             "--agent a --issued-before 2026-11-28T09:00:01Z",

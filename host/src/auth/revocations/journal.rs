@@ -16,8 +16,8 @@ use crate::auth::owner_only;
 /// The largest journal, in bytes: every server reads it whole when it changes.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// How many entries it may hold: about what fits into [`MOST_BYTES`], at 150 bytes of
-/// memory each.
+/// How many entries it may hold: about what fits into [`MOST_BYTES`]. Each takes some
+/// 200 bytes of memory.
 const MOST_ENTRIES: usize = 1_000_000;
 
 /// A journal that cannot be read, believed or written, and why.
@@ -49,7 +49,15 @@ impl std::error::Error for BadJournal {}
 
 /// Gives every entry of the journal at `path` to `take`, oldest first, and returns how
 /// many there are. One that does not exist holds none.
-pub(super) fn read(path: &Path, mut take: impl FnMut(Entry)) -> Result<usize, BadJournal> {
+pub(super) fn read(path: &Path, take: impl FnMut(Entry)) -> Result<usize, BadJournal> {
+    read_at_most(path, MOST_ENTRIES, take)
+}
+
+fn read_at_most(
+    path: &Path,
+    most_entries: usize,
+    mut take: impl FnMut(Entry),
+) -> Result<usize, BadJournal> {
     let failed = |error: io::Error| BadJournal::new(path, error);
     let file = match owner_only::open(path) {
         Ok(file) => file,
@@ -67,8 +75,8 @@ pub(super) fn read(path: &Path, mut take: impl FnMut(Entry)) -> Result<usize, Ba
         // The end, or what a killed writer left there.
         let Some(text) = line.strip_suffix(b"\n") else { return Ok(entries) };
         entries += 1;
-        if entries > MOST_ENTRIES {
-            return Err(BadJournal::new(path, format!("holds more than {MOST_ENTRIES} entries")));
+        if entries > most_entries {
+            return Err(BadJournal::new(path, format!("holds more than {most_entries} entries")));
         }
         take(Entry::parse(text).map_err(|what| BadJournal::damaged(path, entries, &what))?);
     }
@@ -219,11 +227,13 @@ mod tests {
         assert!(read_all(&path).unwrap_err().ends_with("is larger than 64 MiB"));
         drop(file);
         let line = format!("{}\n", entry("a").render());
-        folder.write("revocations.jsonl", line.repeat(MOST_ENTRIES));
-        let full = append(&path, &entry("b")).unwrap_err().to_string();
-        assert!(full.contains("is full (1000000 entries or 64 MiB)"), "{full}");
-        folder.write("revocations.jsonl", line.repeat(MOST_ENTRIES + 1));
-        assert!(read_all(&path).unwrap_err().ends_with("holds more than 1000000 entries"));
+        folder.write("revocations.jsonl", line.repeat(11));
+        assert_eq!(read_at_most(&path, 11, drop).unwrap(), 11);
+        let what = read_at_most(&path, 10, drop).unwrap_err().to_string();
+        assert!(what.ends_with("holds more than 10 entries"), "{what}");
+        assert!(refuse_if_full(MOST_ENTRIES - 1).is_ok());
+        let full = refuse_if_full(MOST_ENTRIES).unwrap_err();
+        assert!(full.starts_with("is full (1000000 entries or 64 MiB)"), "{full}");
     }
 
     #[cfg(unix)]

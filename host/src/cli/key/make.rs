@@ -15,7 +15,7 @@ use crate::names::{AgentName, KeyId, Scope, Secret, Subject, parse_duration};
 use crate::server::{self, Confirmed};
 
 #[derive(Debug, Args)]
-pub(super) struct Create {
+pub(in crate::cli) struct Create {
     /// Which program calls with it.
     #[arg(long)]
     agent: AgentName,
@@ -35,7 +35,7 @@ pub(super) struct Create {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Rotate {
+pub(in crate::cli) struct Rotate {
     /// The key's id, as `key list` shows it.
     id: KeyId,
     /// How long the old key is still accepted, as `24h`; never longer than it was good for.
