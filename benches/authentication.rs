@@ -56,16 +56,14 @@ fn main() {
             expires: None,
         };
         let (_, key) = auth::create(&keys, new, SystemClock.utc()).expect("a key");
-        let gate = Arc::new(Gate {
+        let gate = Gate {
             identities: ArcSwap::from_pointee(Identities::new(
                 &config,
                 &KeyFile::load(&keys).expect("the keys"),
                 Revocations::default(),
             )),
             tokens: Tokens::new(&config, &(Arc::new(SystemClock) as _)).expect("an issuer"),
-        });
-        let fresh = Arc::clone(&gate);
-        tokio::spawn(async move { fresh.tokens.keep_fresh().await });
+        };
         std::fs::remove_dir_all(&dir).expect("it is there");
 
         println!("Time to authenticate, least of {ROUNDS} rounds\n");

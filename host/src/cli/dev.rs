@@ -47,7 +47,7 @@ pub(super) fn run(mut config: Config, config_file: Option<&Path>) -> Result<Exit
         introduce(&host, &config, config_file, address, &key).await;
         println!("The folder {} is watched. Ctrl-C ends.", sources.watched().display());
         let serving = lifecycle::serve(&host, &config, listeners);
-        lifecycle::while_following(&host, follow(&host, &sources), serving).await
+        lifecycle::while_following(follow(&host, &sources), serving).await
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -131,14 +131,13 @@ pub(super) async fn serve(
     Ok(())
 }
 
-/// Serves, and follows what changes for as long: files, and the keys of issuers.
+/// Serves, and follows what changes for as long.
 pub(super) async fn while_following(
-    host: &Host,
     following: impl Future<Output = ()>,
     serving: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
     let follow_forever = async {
-        tokio::join!(following, host.tokens.keep_fresh());
+        following.await;
         std::future::pending().await
     };
     tokio::select! {

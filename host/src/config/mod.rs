@@ -29,7 +29,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 pub use agents::{Agent, Grant};
-pub use auth::Auth;
+pub use auth::{Auth, REVOCATIONS};
 pub use ceiling::{Ceiling, Ceilings};
 pub use containment::{Containment, Protection};
 pub use issuers::{Introspection, Issuer, KeySource};

@@ -21,7 +21,9 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use self::admin::{AdminSocket, Confirmed, ask_to_reload_keys};
+pub use self::admin::{
+    AdminSocket, Confirmed, ask_to_reload_keys, ask_to_reload_revocations, ask_to_write_last_use,
+};
 pub use self::tls::{BadTls, Tls};
 use crate::config::Config;
 use crate::names::ByteCount;
