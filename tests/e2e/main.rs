@@ -15,6 +15,7 @@ mod edge;
 mod fairness;
 mod guests;
 mod house;
+mod keys;
 mod lifecycle;
 mod limits;
 mod loading;
