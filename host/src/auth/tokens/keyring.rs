@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, Semaphore, watch};
 
-use super::{Background, Rejected};
 use super::discovery;
 use super::jwt::Jwt;
 use super::keys::{KeySet, Refusal};
 use super::warm::Warm;
+use super::{Background, Rejected};
 use crate::clock::Clock;
 use crate::config::{Issuer, KeySource, Url, shown};
 use crate::fetch::Client;
@@ -262,7 +262,9 @@ impl Keyring {
     fn tell(&self, failure: Option<&str>, failures_before: u32) {
         let issuer = shown(&self.issuer);
         match failure {
-            None if failures_before > 0 => tracing::info!("issuer {issuer}: its keys are there again"),
+            None if failures_before > 0 => {
+                tracing::info!("issuer {issuer}: its keys are there again")
+            }
             None => {
                 let count = self.keys().map_or(0, |keys| keys.len());
                 tracing::debug!("issuer {issuer}: {count} keys");

@@ -263,7 +263,8 @@ impl Trusted {
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, String> {
         let secret = |name: &str| {
-            let none = || format!("the environment has no variable `{name}`, which is to hold a secret");
+            let none =
+                || format!("the environment has no variable `{name}`, which is to hold a secret");
             variable(name).filter(|value| !value.is_empty()).map(Secret::new).ok_or_else(none)
         };
         let client = client(&rules, roots)?;
