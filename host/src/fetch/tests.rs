@@ -154,7 +154,7 @@ async fn garbage_and_half_an_answer_are_errors() {
 async fn whoever_is_slow_or_silent_is_left() {
     let quick =
         Client { limits: Limits { total: Duration::from_millis(200), ..LIMITS }, ..client() };
-    let silent = server(|stream| assert!(stream.bytes().count() > 0));
+    let silent = server(|mut stream| drop(std::io::copy(&mut stream, &mut std::io::sink())));
     let dripping = server(|mut stream| {
         read_request(&mut stream);
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
