@@ -55,7 +55,6 @@ fn main() {
             scopes: None,
             expires: None,
         };
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (_, key) = auth::create(&keys, new, SystemClock.utc()).expect("a key");
         let gate = Gate {
             identities: ArcSwap::from_pointee(Identities::new(
@@ -63,7 +62,7 @@ fn main() {
                 &KeyFile::load(&keys).expect("the keys"),
                 Revocations::default(),
             )),
-            tokens: Tokens::new(&config, &clock).expect("its issuer"),
+            tokens: Tokens::new(&config, &(Arc::new(SystemClock) as _)).expect("an issuer"),
         };
         std::fs::remove_dir_all(&dir).expect("it is there");
 

@@ -9,14 +9,16 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{BadIssuer, BadJournal, BadKeyFile, Identities, KeyFile, Revocations, Tokens};
+use crate::auth::{
+    BadIssuer, BadJournal, BadKeyFile, Identities, KeyFile, LastUse, Revocations, Tokens,
+};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::error::Error;
 use crate::limits::{Limits, Slowdown};
-use crate::pipeline::Host;
+use crate::pipeline::{Host, Reread, Rereading};
 use crate::plugins::{Plugins, PluginsConfig};
-use crate::policy::Policy;
+use crate::policy::{BadPolicy, Policy};
 use crate::runtime::{Sandbox, SandboxError};
 use crate::telemetry::{AuditLog, CannotOpen, Metrics};
 
@@ -34,6 +36,8 @@ pub enum BootError {
     Keys(BadKeyFile),
     /// What was revoked cannot be read.
     Revocations(BadJournal),
+    /// The policy cannot be read or understood.
+    Policy(BadPolicy),
     /// An issuer's secret or certificates cannot be had.
     Issuers(BadIssuer),
     /// The audit log cannot be opened.
@@ -47,6 +51,7 @@ impl fmt::Display for BootError {
             Self::Sandbox(why) => why.fmt(f),
             Self::Keys(why) => why.fmt(f),
             Self::Revocations(why) => why.fmt(f),
+            Self::Policy(why) => write!(f, "the policy has problems\n{why}"),
             Self::Issuers(why) => why.fmt(f),
             Self::Audit(why) => why.fmt(f),
         }
@@ -61,20 +66,16 @@ impl std::error::Error for BootError {}
 /// When something that the configuration names cannot be had.
 pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
     state_folder(config)?;
+    let policy = policy(config).map_err(BootError::Policy)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let cache = config.state.dir.join(CACHE);
-    let sandbox = Sandbox::new(
-        &cache,
-        Arc::clone(&clock),
-        &config.sandbox,
-        config.compiler,
-        &config.containment,
-    )
-    .map_err(BootError::Sandbox)?;
-    tracing::info!("{}", sandbox.room());
+    let plugins = plugins(config, &clock)?;
     let keys = KeyFile::load(&config.auth.keys).map_err(BootError::Keys)?;
-    let revocations =
-        Revocations::load(&config.auth.revocations).map_err(BootError::Revocations)?;
+    let revocations = Revocations::load(&config.auth.revocations, clock.utc())
+        .map_err(BootError::Revocations)?;
+    let last_use = Arc::new(LastUse::of(&config.state.dir));
+    let identities = Identities::new(config, &keys, revocations).remembered_by(&last_use);
+    // Of 100,000 keys, some 30 MiB that nothing looks at again.
+    drop(keys);
     let metrics = Arc::new(Metrics::new());
     let audit = AuditLog::open_file(
         &config.audit.path,
@@ -84,23 +85,22 @@ pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
         Arc::clone(&metrics),
     )
     .map_err(BootError::Audit)?;
-    let plugins = PluginsConfig {
-        dir: config.plugins.dir.clone(),
-        per_call: config.per_call,
-        per_plugin: config.per_plugin,
-        ceilings: config.ceilings,
-    };
     Ok(Arc::new(Host {
-        identities: ArcSwap::from_pointee(Identities::new(config, &keys, revocations)),
+        identities: ArcSwap::from_pointee(identities),
         slowdown: Slowdown::new(Arc::clone(&clock)),
         tokens: Tokens::new(config, &clock).map_err(BootError::Issuers)?,
-        policy: ArcSwap::from_pointee(Policy::none()),
+        policy: ArcSwap::from_pointee(policy),
         limits: Limits::new(Arc::clone(&clock), config.sandbox.calls),
-        plugins: Arc::new(Plugins::new(plugins, Arc::new(sandbox))),
+        plugins: Arc::new(plugins),
         audit,
         metrics,
         calls: TaskTracker::new(),
-        reload_keys: Mutex::new(key_reader(config.clone())),
+        reload_keys: Mutex::new(rereading(
+            config.clone(),
+            Arc::clone(&last_use),
+            Arc::clone(&clock),
+        )),
+        last_use,
         loaded: AtomicBool::new(false),
         ending: AtomicBool::new(false),
         draining: AtomicBool::new(false),
@@ -109,11 +109,55 @@ pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
     }))
 }
 
-fn key_reader(config: Config) -> Box<dyn Fn() -> Result<Identities, Error> + Send> {
-    Box::new(move || {
-        let keys = KeyFile::load(&config.auth.keys).map_err(Error::internal)?;
-        let revoked = Revocations::load(&config.auth.revocations).map_err(Error::internal)?;
-        Ok(Identities::new(&config, &keys, revoked))
+/// The policy that a configuration names; none where it names none.
+///
+/// # Errors
+/// Everything that is wrong with the file.
+pub fn policy(config: &Config) -> Result<Policy, BadPolicy> {
+    match &config.auth.policy {
+        Some(path) => Policy::load(path, &config.agents),
+        None => Ok(Policy::none()),
+    }
+}
+
+/// The drop folder of a configuration, with a sandbox of its own; nothing of it is loaded
+/// yet. The state folder is there already.
+///
+/// # Errors
+/// When the sandbox cannot be set up.
+pub fn plugins(config: &Config, clock: &Arc<dyn Clock>) -> Result<Plugins, BootError> {
+    let sandbox = Sandbox::new(
+        &config.state.dir.join(CACHE),
+        Arc::clone(clock),
+        &config.sandbox,
+        config.compiler,
+        &config.containment,
+    )
+    .map_err(BootError::Sandbox)?;
+    tracing::info!("{}", sandbox.room());
+    let plugins = PluginsConfig {
+        dir: config.plugins.dir.clone(),
+        per_call: config.per_call,
+        per_plugin: config.per_plugin,
+        ceilings: config.ceilings,
+    };
+    Ok(Plugins::new(plugins, Arc::new(sandbox)))
+}
+
+/// Reads the revocations first: what they say holds for the keys of before, too.
+fn rereading(config: Config, last_use: Arc<LastUse>, clock: Arc<dyn Clock>) -> Rereading {
+    Box::new(move |now: &Identities| {
+        let revoked = Revocations::load(&config.auth.revocations, clock.utc());
+        let revoked = revoked.map_err(Error::internal)?;
+        Ok(match KeyFile::load(&config.auth.keys) {
+            Ok(keys) => Reread {
+                identities: Identities::new(&config, &keys, revoked).remembered_by(&last_use),
+                old_keys: None,
+            },
+            Err(bad) => {
+                Reread { identities: now.with(revoked), old_keys: Some(Error::internal(bad)) }
+            }
+        })
     })
 }
 

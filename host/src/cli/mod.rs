@@ -9,6 +9,7 @@
     reason = "this is where people are told things"
 )]
 
+mod access;
 mod build;
 mod call;
 mod compile;
@@ -19,7 +20,9 @@ mod key;
 mod lifecycle;
 mod new;
 mod plugin;
+mod policy;
 mod progress;
+mod revoke;
 mod serve;
 mod shared;
 mod temporary;
@@ -81,9 +84,19 @@ enum Command {
     /// Look at plugins.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
-    /// Make, list and revoke API keys.
+    /// Make, list, replace and revoke API keys.
     #[command(subcommand)]
     Key(key::Key),
+    /// Show who may call what, and through which line of the configuration.
+    Access(access::Access),
+    /// Check the policy on arguments, and try a decision.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Cut off an agent, a subject, a token, or what was issued until a moment.
+    ///
+    /// Takes effect on the next call of every server of this state folder, and on calls in
+    /// flight. What was revoked is kept in revocations.jsonl there.
+    Revoke(revoke::Revoke),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -129,6 +142,9 @@ fn dispatch(Arguments { config, command }: Arguments) -> Result<ExitCode, Failur
         Command::Test(command) => command.run(load()?),
         Command::Plugin(command) => command.run(),
         Command::Key(command) => command.run(&load()?),
+        Command::Access(command) => command.run(&load()?),
+        Command::Policy(command) => command.run(&load()?),
+        Command::Revoke(command) => command.run(&load()?),
         Command::Config(command) => command.run(config.as_deref()),
         Command::Compile(command) => Ok(command.run()),
     }

@@ -5,15 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tracing_subscriber::filter::LevelFilter;
+
 use super::failure::{self, Failure};
 use super::progress::Progress;
 use super::temporary::TemporaryFolder;
 use crate::boot::{self, BootError};
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, Containment, PerCall, Totals};
 use crate::containment::{self, Plan};
 use crate::pipeline::Host;
-use crate::plugins::Change;
+use crate::plugins::{Change, Plugins, Snapshot};
 use crate::runtime::Sandbox;
 use crate::telemetry::log_to_stderr;
 use crate::text::clean_line;
@@ -75,13 +77,21 @@ pub(super) fn boot_failure(error: BootError) -> Failure {
     let code = match error {
         BootError::State(_) | BootError::Audit(_) => failure::IO,
         BootError::Sandbox(_) => failure::UNAVAILABLE,
-        BootError::Keys(_) | BootError::Revocations(_) | BootError::Issuers(_) => failure::CONFIG,
+        BootError::Keys(_)
+        | BootError::Revocations(_)
+        | BootError::Issuers(_)
+        | BootError::Policy(_) => failure::CONFIG,
     };
     Failure::new(code, error)
 }
 
 /// Loads the plugins for the first time, telling `observe` of each.
 pub(super) async fn load_plugins(host: &Host, observe: &(dyn Fn(&Change) + Send + Sync)) {
+    load(&host.plugins, observe).await;
+    host.loaded.store(true, Ordering::Relaxed);
+}
+
+async fn load(plugins: &Plugins, observe: &(dyn Fn(&Change) + Send + Sync)) {
     let progress = Progress::begin("loading plugins");
     let compiling = AtomicBool::new(false);
     let tell = |change: &Change| {
@@ -94,8 +104,30 @@ pub(super) async fn load_plugins(host: &Host, observe: &(dyn Fn(&Change) + Send 
         }
         progress.aside(|| observe(change));
     };
-    host.plugins.refresh(&tell).await;
-    host.loaded.store(true, Ordering::Relaxed);
+    plugins.refresh(&tell).await;
+}
+
+/// What a configuration's drop folder serves, for a command that only looks: no call is
+/// made, and nothing is recorded. What cannot be loaded is told as a warning.
+pub(super) fn served(config: &Config) -> Result<Arc<Snapshot>, Failure> {
+    log_to_stderr(LevelFilter::WARN);
+    boot::state_folder(config).map_err(boot_failure)?;
+    run(async {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let plugins = boot::plugins(config, &clock).map_err(boot_failure)?;
+        load(&plugins, &log_change).await;
+        Ok(plugins.snapshot())
+    })
+}
+
+/// Writes when keys were last used, for `key list`. A failure is told and no reason to stop.
+pub(super) async fn write_last_use(host: &Host) {
+    let last_use = Arc::clone(&host.last_use);
+    // It waits for the disk.
+    let written = tokio::task::spawn_blocking(move || last_use.write()).await;
+    if let Ok(Err(error)) = written {
+        tracing::warn!("when keys were last used is not written: {error}");
+    }
 }
 
 /// Writes a change to the log.

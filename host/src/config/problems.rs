@@ -1,5 +1,6 @@
 //! What is wrong with a file or a variable, as a list that a person can work through.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -73,10 +74,30 @@ impl std::error::Error for Problems {}
 /// search for all those lines and columns would take minutes.
 const MOST: usize = 100;
 
+/// Where something was written that is right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The file, or the environment variable.
+    pub source: Arc<str>,
+    /// The line of the file, from 1.
+    pub line: Option<usize>,
+}
+
+impl fmt::Display for Written {
+    /// `FILE:LINE`, or the variable.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)?;
+        self.line.iter().try_for_each(|line| write!(f, ":{line}"))
+    }
+}
+
 /// Collects the problems of one text.
 pub(super) struct Sink {
     source: Arc<str>,
     text: Box<str>,
+    /// Where each line begins, once somebody asks: a file may have as many agents as
+    /// lines, and counting anew for each would take minutes.
+    lines: OnceCell<Vec<usize>>,
     /// Lines that are not TOML.
     broken: Vec<usize>,
     list: Vec<Problem>,
@@ -89,9 +110,29 @@ impl Sink {
         Self {
             source: source.into(),
             text: text.into(),
+            lines: OnceCell::new(),
             broken: Vec::new(),
             list: Vec::new(),
             seen: 0,
+        }
+    }
+
+    /// Where `place` is, for people.
+    pub(super) fn written(&self, place: &Place) -> Written {
+        match place {
+            Place::Variable(name) => Written { source: Arc::clone(name), line: None },
+            Place::Byte(at) => {
+                let newlines = |text: &str| {
+                    text.bytes()
+                        .enumerate()
+                        .filter(|(_, byte)| *byte == b'\n')
+                        .map(|(at, _)| at)
+                        .collect()
+                };
+                let lines: &Vec<usize> = self.lines.get_or_init(|| newlines(&self.text));
+                let line = lines.partition_point(|newline| newline < at) + 1;
+                Written { source: Arc::clone(&self.source), line: Some(line) }
+            }
         }
     }
 

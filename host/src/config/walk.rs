@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::document::{Node, Place, Table, Value};
-use super::problems::{Sink, shown, suggestion};
+use super::problems::{Sink, Written, shown, suggestion};
 use crate::names::{ByteCount, Fuel, Malformed, Rate, parse_duration};
 
 /// What is wrong with a value, and what would be right.
@@ -82,6 +82,23 @@ impl<'a> Section<'a> {
                 self.sink.report(place, format!("unknown key `{}`", self.name(key)), help);
             }
         }
+    }
+
+    /// The table's full name, fit to be shown.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Where a value was written, for people.
+    pub(super) fn written(&self, place: &Place) -> Written {
+        self.sink.written(place)
+    }
+
+    /// The names of the tables under `key`.
+    pub(super) fn names_of_tables(&self, key: &str) -> BTreeSet<&'a str> {
+        let Some((_, node)) = self.table.0.get(key) else { return BTreeSet::new() };
+        let Value::Table(tables) = &node.value else { return BTreeSet::new() };
+        tables.0.keys().map(String::as_str).collect()
     }
 
     /// The full name of a key, fit to be shown.

@@ -14,4 +14,4 @@ mod watch;
 
 pub use folder::{Change, Plugins, PluginsConfig, Summary};
 pub use snapshot::Snapshot;
-pub use watch::follow;
+pub use watch::{follow, follow_file};

@@ -19,10 +19,26 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Calls `changed` after each burst of changes of `relevant` paths in or below `dir`,
 /// for as long as this future is polled. A folder that is not there yet is waited for.
-pub async fn follow(dir: &Path, relevant: fn(&Path) -> bool, mut changed: impl AsyncFnMut()) {
+pub async fn follow(dir: &Path, relevant: fn(&Path) -> bool, changed: impl AsyncFnMut()) {
+    follow_below(dir, RecursiveMode::Recursive, relevant, changed).await;
+}
+
+/// Calls `changed` when something beside `file` has changed, which may be the file. What
+/// a name stands for can change without it, where it is a link to a link.
+pub async fn follow_file(file: &Path, changed: impl AsyncFnMut()) {
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    follow_below(dir, RecursiveMode::NonRecursive, |_| true, changed).await;
+}
+
+async fn follow_below(
+    dir: &Path,
+    depth: RecursiveMode,
+    relevant: fn(&Path) -> bool,
+    mut changed: impl AsyncFnMut(),
+) {
     let mut warned = false;
     loop {
-        match Changes::of(dir, relevant) {
+        match Changes::of(dir, depth, relevant) {
             Ok(mut changes) => {
                 // What came before the watch was there.
                 changed().await;
@@ -48,7 +64,7 @@ struct Changes {
 }
 
 impl Changes {
-    fn of(dir: &Path, relevant: fn(&Path) -> bool) -> notify::Result<Self> {
+    fn of(dir: &Path, depth: RecursiveMode, relevant: fn(&Path) -> bool) -> notify::Result<Self> {
         let (events, arrived) = mpsc::channel::<()>(1);
         // Events name canonical paths on some systems.
         let dir = &dir.canonicalize()?;
@@ -63,7 +79,7 @@ impl Changes {
                 let _ = events.try_send(());
             }
         })?;
-        watcher.watch(dir, RecursiveMode::Recursive)?;
+        watcher.watch(dir, depth)?;
         Ok(Self { arrived, _watcher: watcher })
     }
 

@@ -615,7 +615,7 @@ mod tests {
         assert_eq!(
             details,
             format!(
-                r#"{{"requested":"{}","supported":["2026-07-28","2025-11-25","2025-06-18"]}}"#,
+                r#"{{"supported":["2026-07-28","2025-11-25","2025-06-18"],"requested":"{}"}}"#,
                 "9".repeat(32)
             )
         );

@@ -1,0 +1,202 @@
+//! One call as Cedar sees it: who, which tool, and with what.
+//!
+//! Only what the policy reads is built: a decision about one argument costs a fraction of
+//! one about everything.
+
+use std::collections::{HashMap, HashSet};
+
+use cedar_policy::{
+    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors, Request,
+    RestrictedExpression,
+};
+use jiff::Timestamp;
+use jiff::tz::Offset;
+
+use super::arguments;
+use super::reads::Reads;
+use crate::auth::Credential;
+use crate::catalog::Annotations;
+use crate::config::Agent;
+use crate::names::{AgentName, Scope, Subject};
+
+/// A call that the policy is asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'q> {
+    /// Which program calls.
+    pub agent: &'q AgentName,
+    /// On whose behalf.
+    pub subject: Option<&'q Subject>,
+    /// The organization that it belongs to.
+    pub tenant: Option<&'q str>,
+    /// What it may use.
+    pub scopes: &'q [Scope],
+    /// What proved it: `key`, `token`, `certificate`, `anonymous` or `local`.
+    pub credential: &'q str,
+    /// What is called.
+    pub tool: &'q str,
+    /// Whose tool it is.
+    pub plugin: &'q str,
+    /// What it does.
+    pub effects: Effects,
+    /// The tool's input schema.
+    pub schema: &'q str,
+    /// A JSON object.
+    pub arguments: &'q str,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a tool does, as far as its author says; MCP's defaults where not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effects {
+    /// Changes nothing.
+    pub read_only: bool,
+    /// May delete or overwrite.
+    pub destructive: bool,
+    /// A second call with the same arguments changes nothing more.
+    pub idempotent: bool,
+    /// Reaches beyond the plugin's own data.
+    pub open_world: bool,
+}
+
+impl From<Option<Annotations>> for Effects {
+    fn from(annotations: Option<Annotations>) -> Self {
+        let told = annotations.unwrap_or_default();
+        Self {
+            read_only: told.read_only_hint.unwrap_or(false),
+            destructive: told.destructive_hint.unwrap_or(true),
+            idempotent: told.idempotent_hint.unwrap_or(false),
+            open_world: told.open_world_hint.unwrap_or(true),
+        }
+    }
+}
+
+/// What a credential is called in a policy.
+pub(super) fn kind(credential: &Credential) -> &'static str {
+    match credential {
+        Credential::Key(_) => "key",
+        Credential::Token { .. } => "token",
+        Credential::Certificate(_) => "certificate",
+        Credential::Anonymous => "anonymous",
+        Credential::Local => "local",
+    }
+}
+
+/// The types of entities, and what never differs from call to call.
+#[derive(Debug)]
+pub(super) struct World {
+    agent: EntityTypeName,
+    tool: EntityTypeName,
+    plugin: EntityTypeName,
+    call: EntityUid,
+    /// The roles of each agent that has some.
+    roles: HashMap<AgentName, HashSet<EntityUid>>,
+}
+
+impl World {
+    pub(super) fn new<'a>(
+        agents: impl Iterator<Item = (&'a AgentName, &'a Agent)>,
+    ) -> Result<Self, Box<ParseErrors>> {
+        let role: EntityTypeName = "Role".parse()?;
+        let roles = |agent: &Agent| {
+            let uid = |name: &crate::names::RoleName| uid(&role, name.as_str());
+            agent.roles.iter().map(uid).collect::<HashSet<_>>()
+        };
+        let roles = agents.map(|(name, agent)| (name.clone(), roles(agent)));
+        Ok(Self {
+            agent: "Agent".parse()?,
+            tool: "Tool".parse()?,
+            plugin: "Plugin".parse()?,
+            call: r#"Action::"call""#.parse()?,
+            roles: roles.filter(|(_, roles)| !roles.is_empty()).collect(),
+        })
+    }
+
+    /// What of `question` is read, for the evaluator.
+    ///
+    /// # Errors
+    /// Why something of it cannot be told to Cedar.
+    pub(super) fn of(
+        &self,
+        question: &Question<'_>,
+        reads: &Reads,
+    ) -> Result<(Request, Entities), String> {
+        let agent = uid(&self.agent, question.agent.as_str());
+        let tool = uid(&self.tool, question.tool);
+        let roles = self.roles.get(question.agent).cloned().unwrap_or_default();
+        let plugin = HashSet::from([uid(&self.plugin, question.plugin)]);
+        let of_agent = reads.principal.iter().filter_map(|name| of_agent(question, name));
+        let of_tool = reads.resource.iter().filter_map(|name| of_tool(question, name));
+        let entities = [
+            Entity::new(agent.clone(), of_agent.collect(), roles),
+            Entity::new(tool.clone(), of_tool.collect(), plugin),
+        ];
+        let entities: Result<Vec<_>, _> = entities.into_iter().collect();
+        let entities = entities.map_err(|error| error.to_string())?;
+        let entities =
+            Entities::from_entities(entities, None).map_err(|error| error.to_string())?;
+        let context = context(question, reads)?;
+        let request = Request::new(agent, self.call.clone(), tool, context, None);
+        Ok((request.map_err(|error| error.to_string())?, entities))
+    }
+}
+
+fn uid(of: &EntityTypeName, name: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(of.clone(), EntityId::new(name))
+}
+
+fn text(text: &str) -> RestrictedExpression {
+    RestrictedExpression::new_string(text.to_owned())
+}
+
+fn of_agent(question: &Question<'_>, name: &'static str) -> Option<(String, RestrictedExpression)> {
+    let value = match name {
+        "subject" => text(question.subject?.as_str()),
+        "tenant" => text(question.tenant?),
+        "credential" => text(question.credential),
+        "scopes" => {
+            RestrictedExpression::new_set(question.scopes.iter().map(|scope| text(scope.as_str())))
+        }
+        _ => return None,
+    };
+    Some((name.to_owned(), value))
+}
+
+fn of_tool(question: &Question<'_>, name: &'static str) -> Option<(String, RestrictedExpression)> {
+    let effects = question.effects;
+    let value = match name {
+        "plugin" => text(question.plugin),
+        "read_only" => RestrictedExpression::new_bool(effects.read_only),
+        "destructive" => RestrictedExpression::new_bool(effects.destructive),
+        "idempotent" => RestrictedExpression::new_bool(effects.idempotent),
+        "open_world" => RestrictedExpression::new_bool(effects.open_world),
+        _ => return None,
+    };
+    Some((name.to_owned(), value))
+}
+
+fn context(question: &Question<'_>, reads: &Reads) -> Result<Context, String> {
+    if reads.context.is_empty() {
+        return Ok(Context::empty());
+    }
+    let utc = Offset::UTC.to_datetime(question.at);
+    let mut fields = Vec::with_capacity(reads.context.len());
+    for name in &reads.context {
+        let value = match *name {
+            "arguments" => {
+                let names = &reads.arguments;
+                let record = arguments::record(question.arguments, names, question.schema);
+                record.map_err(|unfit| unfit.to_string())?
+            }
+            "now" => RestrictedExpression::new_datetime(format!("{utc:.3}Z")),
+            "hour" => RestrictedExpression::new_long(utc.hour().into()),
+            "minute" => RestrictedExpression::new_long(utc.minute().into()),
+            "weekday" => {
+                RestrictedExpression::new_long(utc.weekday().to_monday_one_offset().into())
+            }
+            _ => continue,
+        };
+        fields.push(((*name).to_owned(), value));
+    }
+    Context::from_pairs(fields).map_err(|error| error.to_string())
+}
