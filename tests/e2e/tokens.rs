@@ -307,8 +307,8 @@ async fn a_new_key_is_found_when_a_token_names_it() {
         (answer.status == 200).then_some(())
     })
     .await;
-    // Seen before, and good until it ends or is revoked.
-    old.call("echo", hello()).await.expect_ok();
+    // An issuer that withdraws a key withdraws what the key has signed, seen before or not.
+    expect_refused(&old.call("echo", hello()).await, "a withdrawn key");
 }
 
 #[tokio::test]
