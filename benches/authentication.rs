@@ -16,6 +16,7 @@
 #[allow(dead_code, clippy::indexing_slicing, missing_docs, unreachable_pub)]
 mod issuer;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -61,7 +62,7 @@ fn main() {
                 &KeyFile::load(&keys).expect("the keys"),
                 Revocations::default(),
             )),
-            tokens: Tokens::new(&config),
+            tokens: Tokens::new(&config, &(Arc::new(SystemClock) as _)).expect("an issuer"),
         };
         std::fs::remove_dir_all(&dir).expect("it is there");
 

@@ -9,12 +9,14 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{BadIssuer, BadJournal, BadKeyFile, Identities, KeyFile, Revocations, Tokens};
+use crate::auth::{
+    BadIssuer, BadJournal, BadKeyFile, Identities, KeyFile, LastUse, Revocations, Tokens,
+};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::error::Error;
 use crate::limits::{Limits, Slowdown};
-use crate::pipeline::Host;
+use crate::pipeline::{Host, Reread, Rereading};
 use crate::plugins::{Plugins, PluginsConfig};
 use crate::policy::{BadPolicy, Policy};
 use crate::runtime::{Sandbox, SandboxError};
@@ -68,8 +70,12 @@ pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let plugins = plugins(config, &clock)?;
     let keys = KeyFile::load(&config.auth.keys).map_err(BootError::Keys)?;
-    let revocations =
-        Revocations::load(&config.auth.revocations).map_err(BootError::Revocations)?;
+    let revocations = Revocations::load(&config.auth.revocations, clock.utc())
+        .map_err(BootError::Revocations)?;
+    let last_use = Arc::new(LastUse::of(&config.state.dir));
+    let identities = Identities::new(config, &keys, revocations).remembered_by(&last_use);
+    // Of 100,000 keys, some 30 MiB that nothing looks at again.
+    drop(keys);
     let metrics = Arc::new(Metrics::new());
     let audit = AuditLog::open_file(
         &config.audit.path,
@@ -80,7 +86,7 @@ pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
     )
     .map_err(BootError::Audit)?;
     Ok(Arc::new(Host {
-        identities: ArcSwap::from_pointee(Identities::new(config, &keys, revocations)),
+        identities: ArcSwap::from_pointee(identities),
         slowdown: Slowdown::new(Arc::clone(&clock)),
         tokens: Tokens::new(config, &clock).map_err(BootError::Issuers)?,
         policy: ArcSwap::from_pointee(policy),
@@ -89,7 +95,12 @@ pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
         audit,
         metrics,
         calls: TaskTracker::new(),
-        reload_keys: Mutex::new(key_reader(config.clone())),
+        reload_keys: Mutex::new(rereading(
+            config.clone(),
+            Arc::clone(&last_use),
+            Arc::clone(&clock),
+        )),
+        last_use,
         loaded: AtomicBool::new(false),
         ending: AtomicBool::new(false),
         draining: AtomicBool::new(false),
@@ -133,11 +144,20 @@ pub fn plugins(config: &Config, clock: &Arc<dyn Clock>) -> Result<Plugins, BootE
     Ok(Plugins::new(plugins, Arc::new(sandbox)))
 }
 
-fn key_reader(config: Config) -> Box<dyn Fn() -> Result<Identities, Error> + Send> {
-    Box::new(move || {
-        let keys = KeyFile::load(&config.auth.keys).map_err(Error::internal)?;
-        let revoked = Revocations::load(&config.auth.revocations).map_err(Error::internal)?;
-        Ok(Identities::new(&config, &keys, revoked))
+/// Reads the revocations first: what they say holds for the keys of before, too.
+fn rereading(config: Config, last_use: Arc<LastUse>, clock: Arc<dyn Clock>) -> Rereading {
+    Box::new(move |now: &Identities| {
+        let revoked = Revocations::load(&config.auth.revocations, clock.utc());
+        let revoked = revoked.map_err(Error::internal)?;
+        Ok(match KeyFile::load(&config.auth.keys) {
+            Ok(keys) => Reread {
+                identities: Identities::new(&config, &keys, revoked).remembered_by(&last_use),
+                old_keys: None,
+            },
+            Err(bad) => {
+                Reread { identities: now.with(revoked), old_keys: Some(Error::internal(bad)) }
+            }
+        })
     })
 }
 

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{self, Identities, Principal, Tokens};
+use crate::auth::{self, Identities, LastUse, Principal, Tokens};
 use crate::clock::Clock;
 use crate::config::RateLimit;
 use crate::error::{Code, Error, Retry};
@@ -83,8 +83,11 @@ pub struct Host {
     pub metrics: Arc<Metrics>,
     /// Every call in flight, so that drain can wait for them.
     pub calls: TaskTracker,
-    /// Reads the keys anew; locked, so that an older reading never replaces a newer.
-    pub reload_keys: Mutex<Box<dyn Fn() -> Result<Identities, Error> + Send>>,
+    /// Reads keys and revocations anew; locked, so that an older reading never replaces
+    /// a newer.
+    pub reload_keys: Mutex<Rereading>,
+    /// When keys were last used.
+    pub last_use: Arc<LastUse>,
     /// The plugins have been looked for.
     pub loaded: AtomicBool,
     /// Traffic should go elsewhere; calls are still served.
@@ -93,6 +96,21 @@ pub struct Host {
     pub draining: AtomicBool,
     /// Cancels every call in flight.
     pub end_calls: CancellationToken,
+}
+
+/// Reads who may ask anew, given who may ask now.
+///
+/// # Errors
+/// Where what was revoked cannot be read: then nothing is to change.
+pub type Rereading = Box<dyn Fn(&Identities) -> Result<Reread, Error> + Send>;
+
+/// Who may ask from now on.
+#[derive(Debug)]
+pub struct Reread {
+    /// With what is revoked now, and the keys of now where they can be read.
+    pub identities: Identities,
+    /// Why the keys are those from before.
+    pub old_keys: Option<Error>,
 }
 
 impl fmt::Debug for Host {
@@ -362,6 +380,7 @@ fn open_record(
     record.trace_id = told.meta.trace.traceparent.as_deref().and_then(trace_id).map(Box::from);
     record.agent = Some(principal.agent().clone());
     record.subject = principal.subject().cloned();
+    record.tenant = principal.tenant().map(Box::from);
     record.credential = Some(principal.credential().to_string().into());
     record.asked = Some(call.name.as_str().into());
     Ok(open)
@@ -385,9 +404,12 @@ async fn close_record(
 /// Turns somebody away: recorded, and slower the more often that source has failed.
 async fn turn_away(host: &Host, head: &Head, refused: Error) -> Error {
     let presented = !matches!(head.presented, Presented::None);
-    host.metrics.turned_away(presented);
+    let failed = *refused.code() == Code::Unauthenticated;
+    if failed {
+        host.metrics.turned_away(presented);
+    }
     let refused = record_refusal(host, head, refused).await;
-    if !presented || head.channel != Channel::Http {
+    if !(failed && presented && head.channel == Channel::Http) {
         return refused;
     }
     match host.slowdown.failed(head.source) {
@@ -478,16 +500,33 @@ impl Host {
         self.metrics.encode()
     }
 
-    /// Reads the keys anew. When this returns, no call is authenticated by what was
-    /// there before.
+    /// Reads the keys, and what was revoked, anew. When this returns, no call is
+    /// authenticated by what was there before.
     ///
     /// # Errors
-    /// `INTERNAL` when the keys cannot be read; those from before stay in force.
+    /// `INTERNAL` when one of the two cannot be read; that one stays as it was.
     pub fn reload_keys(&self) -> Result<(), Error> {
+        self.reread()?.map_or(Ok(()), Err)
+    }
+
+    /// As [`Self::reload_keys`], for whoever has revoked something: that takes effect
+    /// however bad the keys' file is, and is told so.
+    ///
+    /// # Errors
+    /// `INTERNAL` when what was revoked cannot be read; all stays as it was.
+    pub fn reload_revocations(&self) -> Result<(), Error> {
+        if let Some(error) = self.reread()? {
+            tracing::error!("the keys stay as they were: {}", error.cause().unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    fn reread(&self) -> Result<Option<Error>, Error> {
         let read = self.reload_keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.identities.swap(Arc::new(read()?));
+        let Reread { identities, old_keys } = read(&self.identities.load())?;
+        let before = self.identities.swap(Arc::new(identities));
         // Whoever is being served is looked at again.
         before.superseded().cancel();
-        Ok(())
+        Ok(old_keys)
     }
 }

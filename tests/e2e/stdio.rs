@@ -64,7 +64,8 @@ async fn a_key_in_the_environment_says_who_calls() {
 
 #[tokio::test]
 async fn a_wrong_key_is_refused_and_answered() {
-    let mut server = setup().stdio(Some("bhk_aaaaaaaaaaaa_nothing")).await;
+    let of_another = setup().folder().key("alice", &["--scope", "*"]).await;
+    let mut server = setup().stdio(Some(&of_another.key)).await;
     for id in [json!(1), json!("two")] {
         let refused = server.request(MODERN, id, "tools/list", json!({})).await;
         refused.expect_code("UNAUTHENTICATED");

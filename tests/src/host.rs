@@ -108,7 +108,7 @@ impl Host {
         let log = Log::of(child.stderr.take().expect("it is piped"));
         let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
         let host = Self {
-            url: address(&log.line("listening on http://").await, "listening on ").to_owned(),
+            url: address(&log.line("listening on http").await, "listening on ").to_owned(),
             health: address(&log.line("health on http://").await, "health on ").to_owned(),
             pid: pid.expect("it runs"),
             child: Mutex::new(child),
@@ -147,7 +147,7 @@ impl Host {
         until(&format!("what became of {stem}"), told).await
     }
 
-    /// Where clients connect to: `http://ADDRESS/mcp`.
+    /// Where clients connect to: `http://ADDRESS/mcp`, or `https` with `[server.tls]`.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -232,7 +232,8 @@ impl Host {
 
     /// `ADDRESS:PORT` of the public listener.
     pub fn authority(&self) -> &str {
-        self.url.trim_start_matches("http://").trim_end_matches("/mcp")
+        let (_, rest) = self.url.split_once("://").expect("a URL has a scheme");
+        rest.trim_end_matches("/mcp")
     }
 
     /// The most that the server had in memory since it began, in bytes.

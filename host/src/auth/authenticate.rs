@@ -6,16 +6,17 @@
 //! from how long it takes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
 use super::identities::{Identities, Known};
-use super::key::{KeyText, SecretDigest};
+use super::keys::{KeyText, MISTYPED, SecretDigest};
 use super::principal::{Identity, Principal};
-use super::tokens::Tokens;
+use super::tokens::{Rejected, Tokens};
 use crate::clock::Clock;
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Retry};
 use crate::names::Secret;
 use crate::transport::{Channel, Head, Presented};
 
@@ -23,7 +24,8 @@ use crate::transport::{Channel, Head, Presented};
 /// server, and only when a token of it was not seen before.
 ///
 /// # Errors
-/// `UNAUTHENTICATED`; the reason is in its cause.
+/// `UNAUTHENTICATED`, or `UNAVAILABLE` when that server cannot be asked; the reason is in
+/// its cause.
 pub async fn authenticate(
     identities: &ArcSwap<Identities>,
     tokens: &Tokens,
@@ -36,14 +38,16 @@ pub async fn authenticate(
     {
         let identity = match tokens.known(token.expose(), now) {
             Some(known) => known,
-            None => tokens.verify(token.expose(), now).await.map_err(not_accepted)?,
+            None => tokens.verify(token.expose(), now).await.map_err(rejected)?,
         };
         // Looked up after the wait: what was revoked meanwhile counts.
         return accepted(&identities.load(), identity);
     }
     let identities = identities.load();
     let identity = at_once(&identities, head, now)?;
-    accepted(&identities, identity)
+    let principal = accepted(&identities, identity)?;
+    identities.mark_use(&principal, now);
+    Ok(principal)
 }
 
 /// Lets in whoever proved an identity, unless it was revoked.
@@ -83,27 +87,41 @@ pub(super) fn by_key(
     // An unknown id costs the same work as a known one.
     let digest = known.map_or(&SecretDigest::OF_NOTHING, |known| &known.digest);
     let matches = digest.matches(&SecretDigest::of(text.secret));
-    let known = known.ok_or_else(|| not_accepted("unknown key id"))?;
-    match objection(known, matches, now) {
+    // The checksum only tells why: what matches the digest needs no other proof.
+    let why = |otherwise| if text.is_intact() { otherwise } else { MISTYPED };
+    let known = known.ok_or_else(|| not_accepted(why("unknown key id")))?;
+    let objection = if matches { objection(known, now) } else { Some(why("wrong secret").into()) };
+    match objection {
         Some(what) => Err(not_accepted(format_args!("key {}: {what}", known.identity.credential))),
         None => Ok(Arc::clone(&known.identity)),
     }
 }
 
-/// What speaks against a key whose secret `matches` or not.
-fn objection(known: &Known, matches: bool, now: Timestamp) -> Option<String> {
-    if !matches {
-        return Some("wrong secret".to_owned());
-    }
+/// What speaks against a key whose holder has proved it.
+fn objection(known: &Known, now: Timestamp) -> Option<String> {
     if let Some(at) = known.revoked {
         return Some(format!("revoked at {at}"));
     }
-    known.expires.filter(|at| *at <= now).map(|at| format!("expired at {at}"))
+    known.identity.expires.filter(|at| *at <= now).map(|at| format!("expired at {at}"))
 }
 
 fn missing() -> Error {
     let text = "A credential is needed: send `Authorization: Bearer KEY`.";
     Error::new(Code::Unauthenticated, text).because("none presented")
+}
+
+/// How long a client should wait when its authorization server cannot be asked.
+const ISSUER_RETRY: Duration = Duration::from_secs(5);
+
+fn rejected(why: Rejected) -> Error {
+    match why {
+        Rejected::Token(_) => not_accepted(why),
+        Rejected::IssuerUnavailable(_) => {
+            let text = "The authorization server of this token cannot be asked at the moment.";
+            let unavailable = Error::new(Code::Unavailable, text).because(why);
+            unavailable.retry(Retry::After(ISSUER_RETRY))
+        }
+    }
 }
 
 /// The end of a call whose credential was revoked while it ran.
@@ -119,6 +137,7 @@ fn not_accepted(why: impl std::fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::keys::random_secret;
     use crate::auth::{KeyFile, Revocations};
     use crate::config::{Ceilings, Config, PerAgent};
     use crate::limits::Metered;
@@ -163,6 +182,12 @@ mod tests {
         let identities = identities();
         let identity = at_once(&identities, &head, NOW.parse().unwrap())?;
         accepted(&identities, identity)
+    }
+
+    /// Another key of this id, such as another server has made.
+    fn intact(id: &str) -> String {
+        let (secret, _) = random_secret(&id.parse().unwrap()).unwrap();
+        secret.expose().to_owned()
     }
 
     fn bearer(token: &str) -> Result<Principal, Error> {
@@ -224,13 +249,17 @@ mod tests {
 
     #[test]
     fn every_credential_that_is_not_accepted_gets_one_answer() {
+        let mistyped = format!("key good: {MISTYPED}");
         let cases = [
-            (bearer("bhk_nobody_secret"), "unknown key id"),
-            (bearer("bhk_good_Secret"), "key good: wrong secret"),
-            (bearer("bhk_good_secret "), "key good: wrong secret"),
-            (bearer("bhk_good_"), "key good: wrong secret"),
+            (bearer(&intact("nobody")), "unknown key id"),
+            (bearer(&intact("good")), "key good: wrong secret"),
+            (bearer("bhk_nobody_secret"), MISTYPED),
+            (bearer("bhk_good_Secret"), &mistyped),
+            (bearer("bhk_good_secret "), &mistyped),
+            (bearer("bhk_good_"), &mistyped),
+            (bearer(&intact("good")[..60]), &mistyped),
             (bearer("bhk_revoked_secret"), "key revoked: revoked at 2026-11-23T05:59:59Z"),
-            (bearer("bhk_revoked_wrong"), "key revoked: wrong secret"),
+            (bearer(&intact("revoked")), "key revoked: wrong secret"),
             (bearer("bhk_expired_secret"), "key expired: expired at 2026-11-23T06:00:00Z"),
             (bearer("good"), "not an API key"),
             (bearer(""), "not an API key"),

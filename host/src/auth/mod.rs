@@ -71,8 +71,9 @@
 mod authenticate;
 mod authorize;
 mod identities;
-mod key;
-mod key_file;
+mod keys;
+mod last_use;
+mod owner_only;
 mod principal;
 mod revocations;
 mod tokens;
@@ -80,8 +81,12 @@ mod tokens;
 pub use authenticate::{authenticate, turned_away};
 pub use authorize::{Permit, authorize, visible};
 pub use identities::Identities;
-pub use key::Key;
-pub use key_file::{BadKeyFile, KeyFile, NewKey, Revoke, create, revoke};
+pub use keys::{
+    BadKeyFile, Key, KeyFile, MISTYPED, NewKey, Rotated, Rotation, create, is_mistyped, rotate,
+};
+pub use last_use::LastUse;
 pub use principal::{Credential, Principal};
-pub use revocations::{BadJournal, Revocations};
+pub use revocations::{
+    BadJournal, Change, Entry, InForce, Reason, Revocations, Selector, TokenText, record,
+};
 pub use tokens::{BadIssuer, Tokens};

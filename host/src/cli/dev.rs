@@ -47,7 +47,9 @@ pub(super) fn run(mut config: Config, config_file: Option<&Path>) -> Result<Exit
         introduce(&host, &config, config_file, address, &key).await;
         println!("The folder {} is watched. Ctrl-C ends.", sources.watched().display());
         let serving = lifecycle::serve(&host, &config, listeners);
-        lifecycle::while_following(follow(&host, &sources), serving).await
+        let served = lifecycle::while_following(follow(&host, &sources), serving).await;
+        shared::write_last_use(&host).await;
+        served
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -278,7 +280,7 @@ async fn introduce(
     address: SocketAddr,
     key: &Secret,
 ) {
-    let url = format!("http://{address}/mcp");
+    let url = format!("{}://{address}/mcp", config.server.scheme());
     let snapshot = host.plugins.snapshot();
     println!("\nBulkhead serves {} tools on {url}\n", snapshot.catalog().tools().len());
     for summary in host.plugins.summaries().await {

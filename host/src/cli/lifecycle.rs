@@ -11,9 +11,10 @@ use tokio_util::task::TaskTracker;
 use super::failure::{self, Failure};
 use super::shared;
 use crate::boot;
-use crate::config::Config;
+use crate::clock::SystemClock;
+use crate::config::{self, Config};
 use crate::pipeline::Host;
-use crate::server::{self, AdminSocket};
+use crate::server::{self, AdminSocket, Tls};
 
 /// How long cancelled calls have to write their records before the process ends.
 const LAST_RECORDS: Duration = Duration::from_secs(2);
@@ -26,9 +27,11 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 const BACKLOG: i32 = 1_024;
 
 /// The sockets of a server, bound before anything else happens, so that a port
-/// that is taken is told at once, and that a contained process need not make any.
+/// that is taken is told at once, and that a contained process need not make any. So is
+/// the certificate that is shown on them.
 pub(super) struct Listeners {
     public: TcpListener,
+    tls: Option<Tls>,
     health: TcpListener,
     admin: AdminSocket,
 }
@@ -36,20 +39,25 @@ pub(super) struct Listeners {
 impl Listeners {
     /// Makes the state folder too, which the admin socket is in.
     pub(super) fn bind(config: &Config) -> Result<Self, Failure> {
+        let tls = config.server.tls.as_ref().map(tls).transpose()?;
         let public = bind(config.server.listen, "[server] listen")?;
         let health = bind(config.health.listen, "[health] listen")?;
         boot::state_folder(config).map_err(shared::boot_failure)?;
         let socket = &config.admin.socket;
         let admin = AdminSocket::bind(socket)
             .map_err(|error| Failure::new(failure::IO, format!("{}: {error}", socket.display())))?;
-        Ok(Self { public, health, admin })
+        Ok(Self { public, tls, health, admin })
     }
 
     /// Says where it listens, for people and for scripts that wait for it.
     pub(super) fn announce(&self) -> Result<(), Failure> {
         let health = self.health.local_addr().map_err(|error| Failure::new(failure::IO, error))?;
-        tracing::info!("listening on http://{}/mcp", self.public_address()?);
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        tracing::info!("listening on {scheme}://{}/mcp", self.public_address()?);
         tracing::info!("health on http://{health}");
+        if let Some(tls) = &self.tls {
+            tls.tell_until_when();
+        }
         Ok(())
     }
 
@@ -57,6 +65,10 @@ impl Listeners {
     pub(super) fn public_address(&self) -> Result<SocketAddr, Failure> {
         self.public.local_addr().map_err(|error| Failure::new(failure::IO, error))
     }
+}
+
+fn tls(files: &config::Tls) -> Result<Tls, Failure> {
+    Tls::load(files, Arc::new(SystemClock)).map_err(|bad| Failure::new(failure::CONFIG, bad))
 }
 
 fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
@@ -97,7 +109,7 @@ pub(super) async fn serve(
     // A key that was revoked before there was a socket to tell of it.
     let keys = host.reload_keys();
     keys.map_err(|error| Failure::new(failure::CONFIG, error.cause().unwrap_or(error.message())))?;
-    let public = server::public(public, Arc::clone(host), config, stop.clone());
+    let public = server::public(public, listeners.tls, Arc::clone(host), config, stop.clone());
     let public = servers.spawn(public);
     servers.close();
 

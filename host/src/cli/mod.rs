@@ -22,6 +22,7 @@ mod new;
 mod plugin;
 mod policy;
 mod progress;
+mod revoke;
 mod serve;
 mod shared;
 mod temporary;
@@ -83,7 +84,7 @@ enum Command {
     /// Look at plugins.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
-    /// Make, list and revoke API keys.
+    /// Make, list, replace and revoke API keys.
     #[command(subcommand)]
     Key(key::Key),
     /// Show who may call what, and through which line of the configuration.
@@ -91,6 +92,11 @@ enum Command {
     /// Check the policy on arguments, and try a decision.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Cut off an agent, a subject, a token, or what was issued until a moment.
+    ///
+    /// Takes effect on the next call of every server of this state folder, and on calls in
+    /// flight. What was revoked is kept in revocations.jsonl there.
+    Revoke(revoke::Revoke),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -138,6 +144,7 @@ fn dispatch(Arguments { config, command }: Arguments) -> Result<ExitCode, Failur
         Command::Key(command) => command.run(&load()?),
         Command::Access(command) => command.run(&load()?),
         Command::Policy(command) => command.run(&load()?),
+        Command::Revoke(command) => command.run(&load()?),
         Command::Config(command) => command.run(config.as_deref()),
         Command::Compile(command) => Ok(command.run()),
     }

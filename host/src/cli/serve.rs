@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
@@ -10,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::failure::{self, Failure};
 use super::lifecycle::{self, Listeners, Signals};
 use super::shared;
+use crate::auth;
 use crate::boot;
-use crate::config::Config;
+use crate::config::{Config, REVOCATIONS};
 use crate::names::{AgentName, Secret};
 use crate::pipeline::Host;
 use crate::plugins;
@@ -56,7 +58,10 @@ async fn over_http(config: &Config, listeners: Listeners) -> Result<(), Failure>
         shared::load_plugins(&host, &shared::log_change).await;
         follow(&host, config).await;
     };
-    lifecycle::while_following(loading, lifecycle::serve(&host, config, listeners)).await
+    let serving = lifecycle::serve(&host, config, listeners);
+    let served = lifecycle::while_following(loading, serving).await;
+    shared::write_last_use(&host).await;
+    served
 }
 
 async fn over_stdio(config: &Config) -> Result<(), Failure> {
@@ -80,6 +85,7 @@ async fn over_stdio(config: &Config) -> Result<(), Failure> {
         Ok(())
     };
     lifecycle::while_following(follow(&host, config), serving).await?;
+    shared::write_last_use(&host).await;
     lifecycle::finish_calls(&host, config.server.drain_timeout).await;
     lifecycle::finish_records(&host).await;
     Ok(())
@@ -87,7 +93,7 @@ async fn over_stdio(config: &Config) -> Result<(), Failure> {
 
 fn presented() -> Result<Presented, Failure> {
     match std::env::var(KEY_VARIABLE) {
-        Ok(key) => Ok(Presented::Bearer(Secret::new(key))),
+        Ok(key) => intact(Secret::new(key)).map(Presented::Bearer),
         Err(std::env::VarError::NotPresent) => Ok(Presented::Local(local_agent(LOCAL_AGENT)?)),
         Err(std::env::VarError::NotUnicode(_)) => Err(Failure::new(
             failure::USAGE,
@@ -96,25 +102,51 @@ fn presented() -> Result<Presented, Failure> {
     }
 }
 
+/// Tells a typo before the server does, which would only say that it is not accepted.
+fn intact(key: Secret) -> Result<Secret, Failure> {
+    if auth::is_mistyped(&key) {
+        return Err(Failure::new(failure::USAGE, format!("{KEY_VARIABLE}: {}", auth::MISTYPED)));
+    }
+    Ok(key)
+}
+
 pub(super) fn local_agent(name: &str) -> Result<AgentName, Failure> {
     name.parse().map_err(|rule| {
         Failure::new(failure::USAGE, format!("`{name}` is no agent: a name is {rule}"))
     })
 }
 
-/// Serves what changes in the drop folder, and reads keys anew when their file changes:
-/// no command can tell a server without an admin socket.
+/// How often it is written when keys were last used: what a crash may lose.
+const LAST_USE_PERIOD: Duration = Duration::from_secs(60);
+
+/// Serves what changes in the drop folder, and reads keys and revocations anew when their
+/// files change: no command can tell a server without an admin socket.
 async fn follow(host: &Host, config: &Config) {
     let refresh = async || host.plugins.refresh(&shared::log_change).await;
     let reload = async || {
         if let Err(error) = host.reload_keys() {
-            tracing::error!("the keys stay as they were: {}", error.cause().unwrap_or_default());
+            let cause = error.cause().unwrap_or_default();
+            tracing::error!("not read anew, and as it was before: {cause}");
         }
     };
-    let keys = config.auth.keys.parent().unwrap_or(&config.state.dir);
+    let write_last_use = async {
+        loop {
+            tokio::time::sleep(LAST_USE_PERIOD).await;
+            shared::write_last_use(host).await;
+        }
+    };
+    let state = &config.state.dir;
+    let keys = folder_of_keys(&config.auth.keys).unwrap_or(state);
+    let elsewhere = async {
+        if keys != state {
+            plugins::follow(keys, is_toml, reload).await;
+        }
+    };
     tokio::join!(
         plugins::follow(host.plugins.dir(), is_served, refresh),
-        plugins::follow(keys, is_toml, reload),
+        plugins::follow(state, says_who_may_call, reload),
+        elsewhere,
+        write_last_use,
         follow_policy(host, config),
     );
 }
@@ -140,6 +172,16 @@ async fn follow_policy(host: &Host, config: &Config) {
         }
     };
     plugins::follow_file(path, reload).await;
+}
+
+/// The folder to watch for changes of the keys.
+fn folder_of_keys(keys: &Path) -> Option<&Path> {
+    if keys.is_dir() { Some(keys) } else { keys.parent() }
+}
+
+/// Whether a path of the state folder is the journal of revocations, or may hold keys.
+fn says_who_may_call(path: &Path) -> bool {
+    is_toml(path) || path == Path::new(REVOCATIONS)
 }
 
 fn is_toml(path: &Path) -> bool {

@@ -120,6 +120,16 @@ pub(super) fn served(config: &Config) -> Result<Arc<Snapshot>, Failure> {
     })
 }
 
+/// Writes when keys were last used, for `key list`. A failure is told and no reason to stop.
+pub(super) async fn write_last_use(host: &Host) {
+    let last_use = Arc::clone(&host.last_use);
+    // It waits for the disk.
+    let written = tokio::task::spawn_blocking(move || last_use.write()).await;
+    if let Ok(Err(error)) = written {
+        tracing::warn!("when keys were last used is not written: {error}");
+    }
+}
+
 /// Writes a change to the log.
 pub(super) fn log_change(change: &Change) {
     match change {

@@ -9,6 +9,9 @@ use super::server::{Server, State};
 use super::walk::{Section, parsed, path};
 use crate::names::{AgentName, Scope};
 
+/// The journal of what was revoked, in the state folder.
+pub const REVOCATIONS: &str = "revocations.jsonl";
+
 /// `[auth]`: how callers prove who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Auth {
@@ -53,7 +56,7 @@ impl Auth {
         }
         Self {
             keys: state.under(section, "keys", "keys.toml"),
-            revocations: state.dir.join("revocations.jsonl"),
+            revocations: state.dir.join(REVOCATIONS),
             issuers,
             scopes_supported: section.list("scopes_supported", parsed).unwrap_or_default(),
             anonymous,

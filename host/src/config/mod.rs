@@ -29,7 +29,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 pub use agents::{Agent, Grant};
-pub use auth::Auth;
+pub use auth::{Auth, REVOCATIONS};
 pub use ceiling::{Ceiling, Ceilings};
 pub use containment::{Containment, Protection};
 pub use issuers::{Introspection, Issuer, KeySource};
@@ -83,6 +83,8 @@ pub struct Config {
     pub per_plugin: PerPlugin,
     /// What each agent may do over all tools, unless its entry says otherwise.
     pub per_agent: PerAgent,
+    /// How often each subject may call, over all agents and tools; no limit by default.
+    pub per_subject: Option<RateLimit>,
     /// The record of every call.
     pub audit: Audit,
     /// What the operator reads.
@@ -169,6 +171,7 @@ impl Config {
             per_plugin: per_plugin.over(ceilings.default_per_plugin()),
             ceilings,
             per_agent,
+            per_subject: root.table("per_subject", quota::rate_limit),
             audit: root.table("audit", |section| Audit::read(section, &state)),
             telemetry: root.table("telemetry", Telemetry::read),
             containment: root.table("containment", Containment::read),
@@ -291,6 +294,8 @@ mod tests {
             rate = "90/h"
             burst = 3
             concurrency = 2
+            [per_subject]
+            rate = "30/min"
             [audit]
             path = "log/audit.jsonl"
             on_failure = "continue"
@@ -357,6 +362,7 @@ mod tests {
             }
         );
         assert_eq!(config.per_agent, PerAgent { rate: limit(90, 3_600, 3), concurrency: Some(2) });
+        assert_eq!(config.per_subject, limit(30, 60, 3));
         assert_eq!(config.audit.path, Path::new("/etc/bulkhead/state/log/audit.jsonl"));
         assert_eq!(config.audit.on_failure, OnFailure::Continue);
         assert_eq!(config.telemetry.log, LevelFilter::DEBUG);
@@ -553,7 +559,7 @@ mod tests {
             ),
             (
                 "server.listen = \"127.0.0.1:0\"\n[[auth.issuers]]\nissuer = \"https://idp.example.com\"",
-                "b.toml:2:8: `auth.issuers`: tokens are issued for a resource: set \
+                "b.toml:2:1: `auth.issuers`: tokens are issued for a resource: set \
                  `server.public_url` to the URL that clients use",
             ),
             (
@@ -638,6 +644,7 @@ mod tests {
             "[server]\nlisten = \"127.0.0.1:1\"\nmax_connections = 7\n[agents.Billing]\n",
             &[
                 ("BULKHEAD__SERVER__LISTEN", "0.0.0.0:2"),
+                ("BULKHEAD__SERVER__BEHIND_TLS_PROXY", "true"),
                 ("BULKHEAD__SERVER__MAX_BODY", "'2MiB'"),
                 ("BULKHEAD__SERVER__ALLOWED_HOSTS", "['a.example']"),
                 ("BULKHEAD__HEALTH", "{ listen = '0.0.0.0:3' }"),

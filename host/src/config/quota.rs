@@ -171,7 +171,7 @@ impl RateLimit {
 
 /// Reads `rate` and `burst`. A burst alone is refused: which rate it was chosen
 /// for, or whether there is one at all, another table would decide.
-fn rate_limit(section: &mut Section<'_>) -> Option<RateLimit> {
+pub(super) fn rate_limit(section: &mut Section<'_>) -> Option<RateLimit> {
     let burst = section.get("burst", count(BURST)).and_then(NonZeroU32::new);
     if !section.has("rate") {
         section.refuse("burst", "a burst needs a `rate` beside it");

@@ -18,8 +18,8 @@ use crate::names::ByteCount;
 /// `[server]`: the public listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// Where `POST /mcp` is answered, `IP:PORT`; port 0 takes any free one.
-    /// Default `127.0.0.1:8080`.
+    /// Where `POST /mcp` is answered, `IP:PORT`; port 0 takes any free one. An address
+    /// that is not loopback needs `tls` or `behind_tls_proxy`. Default `127.0.0.1:8080`.
     pub listen: SocketAddr,
     /// The resource identifier that clients know the server by: an absolute
     /// `http` or `https` URL of at most 2,048 bytes without a fragment (RFC 9728
@@ -43,7 +43,7 @@ pub struct Server {
     /// TLS in the server itself; without it, plain HTTP.
     pub tls: Option<Tls>,
     /// A proxy in front terminates TLS, so plain HTTP may be served on an address that
-    /// is not loopback. Default `false`.
+    /// is not loopback; not beside `tls`. Default `false`.
     pub behind_tls_proxy: bool,
 }
 
@@ -156,12 +156,40 @@ impl Server {
     /// and what clients are told. None where nobody outside could know it.
     pub fn resource(&self) -> Option<String> {
         let local = self.listen.ip().is_loopback() && self.listen.port() != 0;
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let own = || local.then(|| format!("{scheme}://{}/mcp", self.listen));
+        let own = || local.then(|| format!("{}://{}/mcp", self.scheme(), self.listen));
         self.public_url.clone().or_else(own)
     }
 
+    /// What the public listener speaks: `https` or `http`.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
     pub(super) fn read(section: &mut Section<'_>, base: &Path) -> Self {
+        let server = Self::read_keys(section, base);
+        server.refuse_secrets_in_the_open(section);
+        server
+    }
+
+    /// Credentials over plain HTTP are for whoever is on the way.
+    fn refuse_secrets_in_the_open(&self, section: &mut Section<'_>) {
+        match (&self.tls, self.behind_tls_proxy) {
+            (Some(_), true) => {
+                let why = "allows plain HTTP, and with [server.tls] none is served; leave one of \
+                           the two out";
+                section.refuse("behind_tls_proxy", why);
+            }
+            (None, false) if !self.listen.ip().to_canonical().is_loopback() => {
+                let why = "is open to other machines, and credentials over plain HTTP to whoever \
+                           is on the way; add a `certificate` and its `key` in [server.tls], or \
+                           set `behind_tls_proxy = true` in [server] if a proxy terminates TLS";
+                section.refuse("listen", why);
+            }
+            (Some(_) | None, _) => {}
+        }
+    }
+
+    fn read_keys(section: &mut Section<'_>, base: &Path) -> Self {
         Self {
             listen: section.get("listen", socket_address).unwrap_or(loopback(8080)),
             public_url: section.get("public_url", public_url),

@@ -1,4 +1,5 @@
-//! Landlock: what of the file system there is, and no connections.
+//! Landlock: what of the file system there is, and which ports can be connected to:
+//! none, but those of a plan.
 //!
 //! The threat: code that runs in this process reads the machine's secrets, writes
 //! where something else will run it, starts a shell, or sends out what it found.
@@ -7,8 +8,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, PathBeneath, PathFd,
+    Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
     make_bitflags,
 };
 
@@ -65,6 +66,9 @@ fn enforce(plan: &Plan) -> Result<landlock::RestrictionStatus, RulesetError> {
     rules = allow(rules, [RANDOM], AccessFs::ReadFile.into())?;
     if plan.role == Role::Server {
         rules = allow(rules, own_code(), AccessFs::ReadFile | AccessFs::Execute)?;
+    }
+    for port in &plan.connect {
+        rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
     }
     rules.restrict_self()
 }

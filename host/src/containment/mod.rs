@@ -8,19 +8,24 @@
 //! serving does, comes before [`apply`]; threads come after it, since landlock holds
 //! only the thread that asks for it and what that thread starts.
 //!
-//! Deliberately absent: a way to make a socket. The listeners are bound before, and
-//! nothing connects to anywhere.
+//! Deliberately absent: a way to make a socket, unless the configuration names an
+//! authorization server to ask. The listeners are bound before. With `auth.issuers`
+//! there are TCP connections to their ports and to that of name servers, and datagrams
+//! to anywhere, since names are asked for by them and no kernel of today can bound them
+//! (see [`outgoing`]).
 
 #[cfg(target_os = "linux")]
 mod files;
+mod outgoing;
 #[cfg(target_os = "linux")]
 mod system_calls;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Protection};
+use crate::config::{Config, Protection, Tls};
 
 /// What a process needs, and which protections its operator switched off.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +37,8 @@ pub struct Plan {
     write: Vec<PathBuf>,
     /// Folders whose files may be removed.
     remove: Vec<PathBuf>,
+    /// The TCP ports that may be connected to. Without any, no socket can be made.
+    connect: BTreeSet<u16>,
 }
 
 /// What a process does for a living.
@@ -49,10 +56,17 @@ impl Plan {
     /// A drop folder that is not there yet is to work when it comes: then everything
     /// in its nearest folder that exists may be read.
     pub fn of_server(config: &Config) -> Self {
-        let mut read = vec![existing(&config.plugins.dir)];
-        // The file is replaced by a rename, so its folder has to be told.
-        read.extend(folder_of(&config.auth.keys).map(existing));
-        read.extend(config.auth.policy.as_deref().and_then(folder_of).map(existing));
+        let mut read = vec![existing(&config.plugins.dir), of_keys(&config.auth.keys)];
+        // What is read anew is replaced by a rename, so its folder has to be told.
+        read.extend(config.auth.policy.iter().flat_map(|policy| places_of(policy)));
+        read.extend(config.server.tls.iter().flat_map(Tls::files).flat_map(places_of));
+        let connect = outgoing::ports(&config.auth.issuers);
+        if !connect.is_empty() {
+            read.extend(outgoing::files());
+        }
+        for issuer in &config.auth.issuers {
+            read.extend(issuer.ca.iter().flat_map(|ca| places_of(ca)));
+        }
         let mut write = vec![config.state.dir.clone()];
         write.extend(folder_of(&config.audit.path).map(Path::to_path_buf));
         let remove = folder_of(&config.admin.socket).map(Path::to_path_buf);
@@ -62,6 +76,7 @@ impl Plan {
             read,
             write,
             remove: remove.into_iter().collect(),
+            connect,
         }
     }
 
@@ -74,12 +89,33 @@ impl Plan {
             read: Vec::new(),
             write: vec![code.to_path_buf()],
             remove: Vec::new(),
+            connect: BTreeSet::new(),
         }
     }
 
     fn wants(&self, protection: Protection) -> bool {
         !self.without.contains(&protection)
     }
+}
+
+/// The folder of keys, or the folder that the file of keys is in.
+fn of_keys(keys: &Path) -> PathBuf {
+    match folder_of(keys) {
+        Some(folder) if !keys.is_dir() => existing(folder),
+        Some(_) | None => existing(keys),
+    }
+}
+
+/// The folder that a file is in, and the one that it is in behind all links: those who
+/// issue certificates and configurations like to link to the newest.
+fn places_of(file: &Path) -> impl Iterator<Item = PathBuf> {
+    let behind = file.canonicalize().ok().and_then(|file| folder_of(&file).map(Path::to_path_buf));
+    let folder = folder_of(file).map(existing);
+    let behind = behind.filter(|behind| {
+        let known = folder.as_ref().and_then(|folder| folder.canonicalize().ok());
+        known.as_ref() != Some(behind)
+    });
+    folder.into_iter().chain(behind)
 }
 
 /// The folder that a file is in; for a relative path of one name, the working folder.

@@ -143,7 +143,7 @@ const COMMON_OLD: &[i64] = &[38];
 /// What a server does besides: it answers on sockets that are there already, watches
 /// its folders, and starts compilers.
 const SERVER: &[i64] = &[
-    // Sockets; none is made, bound or connected.
+    // Sockets; none is bound, and made and connected only by `reach`.
     libc::SYS_accept4,
     libc::SYS_getpeername,
     libc::SYS_getsockname,
@@ -176,6 +176,21 @@ const SERVER_OLD: &[i64] = &[libc::SYS_epoll_wait, libc::SYS_fork, libc::SYS_vfo
 
 #[cfg(not(target_arch = "x86_64"))]
 const SERVER_OLD: &[i64] = &[];
+
+/// What kinds of sockets may be made, as type and protocol. Landlock bounds TCP alone, so
+/// nothing else may be a stream: not MPTCP (262), not SCTP (132).
+const SOCKETS: [(u64, &[u64]); 2] = [
+    (libc::SOCK_STREAM as u64, &[0, libc::IPPROTO_TCP as u64]),
+    (libc::SOCK_DGRAM as u64, &[0, libc::IPPROTO_UDP as u64]),
+];
+
+/// The bits of a socket's type that say which; the others are flags (`linux/net.h`).
+const SOCK_TYPE_MASK: u64 = 0xf;
+
+/// The calls that send with flags, and which argument these are. The last is how the C
+/// library asks for addresses of both kinds at once.
+const SENDING: [(i64, u8); 3] =
+    [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)];
 
 /// What may be asked of a device or socket. Above all not to type into a terminal
 /// (`TIOCSTI`).
@@ -219,7 +234,10 @@ pub(super) fn restrict(plan: &Plan) -> Result<Applied, NotContained> {
     let Ok(architecture) = TargetArch::try_from(std::env::consts::ARCH) else {
         return Ok(Applied::KernelLacks);
     };
-    let rules = rules(plan.role).map_err(|error| failed(error.into()))?;
+    let mut rules = rules(plan.role).map_err(|error| failed(error.into()))?;
+    if !plan.connect.is_empty() {
+        reach(&mut rules).map_err(|error| failed(error.into()))?;
+    }
     let calls = rules.len();
     let filter = compile(rules, architecture).map_err(|error| failed(error.into()))?;
     match seccompiler::apply_filter(&filter) {
@@ -267,6 +285,32 @@ fn rules(role: Role) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     rules.insert(libc::SYS_ioctl, one_of(1, &IOCTLS)?);
     rules.insert(libc::SYS_prctl, one_of(0, &PRCTLS)?);
     Ok(rules)
+}
+
+/// Allows to connect, over IP, and to resolve names. Deliberately absent: local sockets,
+/// behind which are daemons that do as root what they are told, and netlink.
+fn reach(rules: &mut BTreeMap<i64, Vec<SeccompRule>>) -> Result<(), BackendError> {
+    rules.insert(libc::SYS_connect, Vec::new());
+    let mut sockets = Vec::new();
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        for (kind, protocols) in SOCKETS {
+            for protocol in protocols {
+                sockets.push(SeccompRule::new(vec![
+                    when(0, Is::Eq, family.unsigned_abs().into())?,
+                    when(1, Is::MaskedEq(SOCK_TYPE_MASK), kind)?,
+                    when(2, Is::Eq, *protocol)?,
+                ])?);
+            }
+        }
+    }
+    rules.insert(libc::SYS_socket, sockets);
+    // A message that opens its connection asks landlock nothing.
+    let opens = u64::from(libc::MSG_FASTOPEN.unsigned_abs());
+    for (call, flags) in SENDING {
+        let does_not = when(flags, Is::MaskedEq(opens), 0)?;
+        rules.insert(call, vec![SeccompRule::new(vec![does_not])?]);
+    }
+    Ok(())
 }
 
 fn one_of(argument: u8, values: &[u64]) -> Result<Vec<SeccompRule>, BackendError> {
@@ -343,9 +387,24 @@ mod tests {
     }
 
     #[test]
+    fn whoever_reaches_out_can_connect_and_send_besides_and_nothing_else() {
+        let server = rules(Role::Server).unwrap();
+        let mut reaching = rules(Role::Server).unwrap();
+        reach(&mut reaching).unwrap();
+        let more: Vec<_> = reaching.keys().filter(|call| !server.contains_key(call)).collect();
+        let mut expected = [libc::SYS_socket, libc::SYS_connect, libc::SYS_sendmmsg];
+        expected.sort_unstable();
+        assert_eq!(more, expected.iter().collect::<Vec<_>>());
+        assert_eq!(reaching[&libc::SYS_socket].len(), 8);
+    }
+
+    #[test]
     fn the_filter_can_be_made_for_both_architectures() {
         for architecture in [TargetArch::x86_64, TargetArch::aarch64] {
-            assert!(!compile(rules(Role::Server).unwrap(), architecture).unwrap().is_empty());
+            let mut rules = rules(Role::Server).unwrap();
+            assert!(!compile(rules.clone(), architecture).unwrap().is_empty());
+            reach(&mut rules).unwrap();
+            assert!(!compile(rules, architecture).unwrap().is_empty());
         }
     }
 }

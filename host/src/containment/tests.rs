@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use super::*;
@@ -20,7 +21,7 @@ impl Folder {
         }
         fs::write(folder.join("plugins/a.wasm"), "a").unwrap();
         fs::write(folder.join("other/secret"), "s").unwrap();
-        std::os::unix::fs::symlink("../other/secret", folder.join("plugins/link")).unwrap();
+        symlink("../other/secret", folder.join("plugins/link")).unwrap();
         Self(folder)
     }
 
@@ -74,6 +75,7 @@ fn a_plan_names_what_the_configuration_names() {
         read: vec![folder.path("plugins"), folder.path("state/keys")],
         write: vec![folder.path("state"), folder.path("state/../log")],
         remove: vec![folder.path("state/../other")],
+        connect: BTreeSet::new(),
     };
     assert_eq!(plan, expected);
 
@@ -81,6 +83,37 @@ fn a_plan_names_what_the_configuration_names() {
     assert_eq!(later.read[0], folder.0, "nearest to a folder that is not there yet");
     assert_eq!(existing(Path::new("nowhere/to/be/found")), Path::new("."));
     assert_eq!(folder_of(Path::new("keys.toml")), Some(Path::new(".")));
+}
+
+#[test]
+fn a_plan_names_the_folders_of_what_is_read_anew() {
+    let folder = Folder::new();
+    for name in ["tls/live", "tls/archive", "policy"] {
+        fs::create_dir_all(folder.path(name)).unwrap();
+    }
+    fs::write(folder.path("tls/archive/1.pem"), "c").unwrap();
+    symlink("../archive/1.pem", folder.path("tls/live/cert.pem")).unwrap();
+    let root = folder.0.canonicalize().unwrap();
+    let plan = folder.server(
+        "[server.tls]\ncertificate = 'tls/live/cert.pem'\nkey = 'tls/live/key.pem'\n\
+         [auth]\nkeys = 'keys'\npolicy = 'policy/a.cedar'",
+    );
+    let live = folder.path("tls/live");
+    let archive = root.join("tls/archive");
+    let expected = [
+        folder.path("plugins"),
+        folder.path("state/keys"),
+        folder.path("policy"),
+        live.clone(),
+        archive,
+        live,
+    ];
+    assert_eq!(plan.read, expected);
+    contained(&plan, || {
+        assert_eq!(fs::read(folder.path("tls/live/cert.pem")).unwrap(), b"c");
+        assert!(denied(fs::read(folder.path("other/secret"))));
+        assert!(denied(fs::write(folder.path("tls/archive/1.pem"), "")));
+    });
 }
 
 #[test]
@@ -141,6 +174,48 @@ fn a_server_reaches_nobody_and_starts_only_itself() {
         // Without the filter, root could do this, and nothing would change.
         let chroot = rustix::process::chroot("/").unwrap_err();
         assert_eq!(chroot, rustix::io::Errno::NOSYS);
+    });
+}
+
+/// Somebody who listens, and where.
+fn somebody() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+#[test]
+fn a_server_with_an_issuer_reaches_its_port_and_no_other() {
+    use rustix::io::Errno;
+    use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto, sendto, socket};
+
+    let folder = Folder::new();
+    let ((_issuer, issuer), (_other, other)) = (somebody(), somebody());
+    let plan = folder.server(&format!("[[auth.issuers]]\nissuer = 'http://{issuer}/realm'"));
+    assert_eq!(plan.connect, BTreeSet::from([53, issuer.port()]));
+    contained(&plan, || {
+        assert!(TcpStream::connect(issuer).is_ok());
+        assert!(denied(TcpStream::connect(other)));
+        assert!(unknown_call(&TcpListener::bind("127.0.0.1:0").unwrap_err()));
+        let datagram = std::os::unix::net::UnixDatagram::unbound();
+        assert!(unknown_call(&datagram.unwrap_err()), "no daemon of this machine");
+
+        // Names are resolved, and what they are resolved by cannot lead around landlock.
+        assert!(("localhost", 1).to_socket_addrs().unwrap().next().is_some());
+        assert!(fs::read_to_string("/etc/hosts").is_ok());
+        assert!(denied(fs::read("/etc/passwd")));
+        assert!(socket(AddressFamily::INET, SocketType::DGRAM, None).is_ok());
+        for (family, kind, protocol) in [
+            (AddressFamily::INET, SocketType::STREAM, ipproto::MPTCP),
+            (AddressFamily::INET, SocketType::STREAM, ipproto::SCTP),
+            (AddressFamily::INET6, SocketType::RAW, ipproto::TCP),
+            (AddressFamily::NETLINK, SocketType::RAW, ipproto::TCP),
+        ] {
+            assert_eq!(socket(family, kind, Some(protocol)).unwrap_err(), Errno::NOSYS);
+        }
+        let opened = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        let fast_open = SendFlags::from_bits_retain(libc::MSG_FASTOPEN.unsigned_abs());
+        assert_eq!(sendto(&opened, b"secret", fast_open, &other).unwrap_err(), Errno::NOSYS);
     });
 }
 

@@ -50,7 +50,9 @@ impl Roots {
             store.add(certificate).map_err(|error| bad(&error))?;
         }
         if store.len() == before {
-            return Err(bad(&"no certificate in it; it is to be PEM, `-----BEGIN CERTIFICATE-----`"));
+            return Err(bad(
+                &"no certificate in it; it is to be PEM, `-----BEGIN CERTIFICATE-----`",
+            ));
         }
         Ok(Self(Arc::new(store)))
     }

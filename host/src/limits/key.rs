@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use crate::names::{AgentName, PluginName, ToolName};
+use crate::names::{AgentName, PluginName, Subject, ToolName};
 
 /// Names whose consumption a limit counts. Cheap to clone: names are shared.
 ///
@@ -20,6 +20,7 @@ pub struct MeterKey {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Names {
     Agent(AgentName),
+    Subject(Subject),
     Plugin(PluginName),
     Tool(ToolName),
     AgentPlugin(AgentName, PluginName),
@@ -32,6 +33,11 @@ impl MeterKey {
     /// One agent over all tools.
     pub fn agent(agent: &AgentName) -> Self {
         Self::new(Names::Agent(agent.clone()))
+    }
+
+    /// One subject over all agents and tools.
+    pub fn subject(subject: &Subject) -> Self {
+        Self::new(Names::Subject(subject.clone()))
     }
 
     /// One plugin over all agents.

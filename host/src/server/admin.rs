@@ -17,6 +17,7 @@ use axum::routing::post;
 use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
+use crate::error::Error;
 use crate::pipeline::Host;
 
 /// What became of keys that a command changed.
@@ -28,19 +29,38 @@ pub enum Confirmed {
     NoServer,
 }
 
+/// Reads keys and revocations, and answers when they are in force.
+const RELOAD_KEYS: &str = "/keys/reload";
+
+/// As [`RELOAD_KEYS`], and is content when the revocations are.
+const RELOAD_REVOCATIONS: &str = "/revocations/reload";
+
+/// Writes when keys were last used.
+const WRITE_LAST_USE: &str = "/keys/last-used";
+
 /// The routes of the admin socket.
 pub(super) fn router(host: Arc<Host>) -> Router {
-    Router::new().route("/keys/reload", post(reload_keys)).with_state(host)
+    let cause = |error: Error| error.cause().unwrap_or(error.message()).to_owned();
+    let reload_keys = move |host: &Host| host.reload_keys().map_err(cause);
+    let reload_revocations = move |host: &Host| host.reload_revocations().map_err(cause);
+    let write_last_use = |host: &Host| host.last_use.write().map_err(|error| error.to_string());
+    Router::new()
+        .route(RELOAD_KEYS, post(move |host| done(host, reload_keys)))
+        .route(RELOAD_REVOCATIONS, post(move |host| done(host, reload_revocations)))
+        .route(WRITE_LAST_USE, post(move |host| done(host, write_last_use)))
+        .with_state(host)
 }
 
-/// Answers 200 when the keys that the file holds now are in force.
-async fn reload_keys(State(host): State<Arc<Host>>) -> Response {
-    // Reading the file blocks.
-    let reloaded = tokio::task::spawn_blocking(move || host.reload_keys()).await;
-    let failure = match reloaded {
-        Ok(Ok(())) => return Response::new(Body::from("The keys are in force.\n")),
-        // Only the operator is here: the cause is for them.
-        Ok(Err(error)) => error.cause().unwrap_or(error.message()).to_owned(),
+/// Answers 200 when it is done, and otherwise says why it is not: only the operator is
+/// here, whom causes are for.
+async fn done(
+    State(host): State<Arc<Host>>,
+    what: impl FnOnce(&Host) -> Result<(), String> + Send + 'static,
+) -> Response {
+    // It reads and writes files, which blocks.
+    let failure = match tokio::task::spawn_blocking(move || what(&host)).await {
+        Ok(Ok(())) => return Response::new(Body::from("done\n")),
+        Ok(Err(failure)) => failure,
         Err(error) => error.to_string(),
     };
     let mut response = Response::new(Body::from(failure));
@@ -99,11 +119,32 @@ pub(super) fn serve(
 /// # Errors
 /// When a server is there and does not confirm it within ten seconds.
 pub async fn ask_to_reload_keys(path: &Path) -> io::Result<Confirmed> {
+    ask(path, RELOAD_KEYS).await
+}
+
+/// Asks the server whose admin socket is at `path` to read what was revoked, and returns
+/// when it is in force.
+///
+/// # Errors
+/// When a server is there and does not confirm it within ten seconds.
+pub async fn ask_to_reload_revocations(path: &Path) -> io::Result<Confirmed> {
+    ask(path, RELOAD_REVOCATIONS).await
+}
+
+/// Asks the server whose admin socket is at `path` to write when keys were last used.
+///
+/// # Errors
+/// When a server is there and does not confirm it within ten seconds.
+pub async fn ask_to_write_last_use(path: &Path) -> io::Result<Confirmed> {
+    ask(path, WRITE_LAST_USE).await
+}
+
+async fn ask(path: &Path, command: &str) -> io::Result<Confirmed> {
     #[cfg(unix)]
-    return unix::ask(path, "/keys/reload").await;
+    return unix::ask(path, command).await;
     #[cfg(not(unix))]
     {
-        let _ = path;
+        let _ = (path, command);
         Ok(Confirmed::NoServer)
     }
 }

@@ -4,7 +4,7 @@
 //! half-sent header is never closed.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::stalled::Stalled;
+use super::tls::Tls;
+use crate::transport::Peer;
 
 /// How long a client may take to send a header, and how long a connection may idle
 /// before its next one.
@@ -39,11 +41,12 @@ pub(super) struct LocalAddress(pub(super) SocketAddr);
 
 /// Serves up to `max` connections at once until `stop`, then lets each finish the
 /// answer it is waiting for. While all places are taken, new clients wait in the
-/// system's queue.
+/// system's queue. A handshake of `tls` has a place of its own, like what follows it.
 pub(super) async fn serve(
     listener: TcpListener,
     max: u32,
     router: Router,
+    tls: Option<Arc<Tls>>,
     stop: CancellationToken,
 ) {
     let open = Open::new(max);
@@ -56,20 +59,35 @@ pub(super) async fn serve(
             }
             None => break,
         };
-        let (stream, local) = accepted;
-        let service = with_local_address(router.clone(), local);
-        open.begin(place, connection(stream, service, stop.clone()));
+        let Accepted { stream, local, from } = accepted;
+        let peer = Peer { address: Some(from), certificate: None };
+        let (router, stop) = (router.clone(), stop.clone());
+        match &tls {
+            None => {
+                open.begin(place, connection(stream, introduced(router, local, peer), stop));
+            }
+            Some(tls) => {
+                open.begin(place, Arc::clone(tls).connection(stream, local, peer, router, stop));
+            }
+        }
     }
     drop(listener);
     open.finish().await;
 }
 
+/// A connection, between which ends.
+struct Accepted {
+    stream: TcpStream,
+    local: SocketAddr,
+    from: IpAddr,
+}
+
 /// The next connection. Errors of one client are skipped; what is the system's own
 /// is returned after a pause.
-async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+async fn accept(listener: &TcpListener) -> io::Result<Accepted> {
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) if is_clients(&error) => continue,
             Err(error) => {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -79,7 +97,8 @@ async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
         // Answers are whole when they are written: nothing is gained by waiting
         // for more. A client that is gone already fails here.
         if let (Ok(()), Ok(local)) = (stream.set_nodelay(true), stream.local_addr()) {
-            return Ok((stream, local));
+            // One client is one address, also where it came in by IPv6.
+            return Ok(Accepted { stream, local, from: from.ip().to_canonical() });
         }
     }
 }
@@ -152,17 +171,33 @@ impl<S> Serves for S where
 {
 }
 
-/// Lets the router know on which address the connection came in.
-pub(super) fn with_local_address(router: Router, local: SocketAddr) -> impl Serves {
+/// Lets the router know on which address the connection came in, and from whom.
+pub(super) fn introduced(router: Router, local: SocketAddr, peer: Peer) -> impl Serves {
     let router = TowerToHyperService::new(router);
     service_fn(move |mut request: http::Request<Incoming>| {
-        request.extensions_mut().insert(LocalAddress(local));
+        let known = request.extensions_mut();
+        known.insert(LocalAddress(local));
+        known.insert(peer.clone());
         router.call(request)
     })
 }
 
+/// The same from nobody in particular, for tests.
+#[cfg(test)]
+pub(super) fn with_local_address(router: Router, local: SocketAddr) -> impl Serves {
+    introduced(router, local, Peer::default())
+}
+
 /// Serves one connection; after `stop`, until its answer is written.
 pub(super) async fn connection<I>(stream: I, service: impl Serves, stop: CancellationToken)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    until(stop.cancelled_owned(), stream, service).await;
+}
+
+/// Serves one connection; after `ends`, until its answer is written.
+pub(super) async fn until<I>(ends: impl Future<Output = ()>, stream: I, service: impl Serves)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -172,12 +207,13 @@ where
         .max_header_size(MAX_HEADER_BYTES);
     let stream = TokioIo::new(Stalled::new(stream));
     let mut connection = std::pin::pin!(http.serve_connection(stream, service));
-    let ended = match stop.run_until_cancelled(connection.as_mut()).await {
-        Some(ended) => ended,
-        None => {
+    let ended = tokio::select! {
+        biased;
+        () = ends => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        ended = connection.as_mut() => ended,
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection broke off");
@@ -303,7 +339,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let order = Mutex::new(Vec::new());
-        let serving = serve(listener, 1, hello(), stop.clone());
+        let serving = serve(listener, 1, hello(), None, stop.clone());
         let asking = async {
             let first = TcpStream::connect(address).await.unwrap();
             let mut second = TcpStream::connect(address).await.unwrap();

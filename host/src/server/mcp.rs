@@ -57,10 +57,22 @@ pub(super) fn router(edge: Edge, challenges: Challenges, answering: Answering) -
     let endpoint = Arc::new(Endpoint { edge, challenges, answering });
     Router::new()
         .route("/mcp", any(serve))
-        .route(WELL_KNOWN, get(metadata))
-        .route(&format!("{WELL_KNOWN}/{{*path}}"), get(metadata))
+        .route(WELL_KNOWN, get(metadata).options(may_ask))
+        .route(&format!("{WELL_KNOWN}/{{*path}}"), get(metadata).options(may_ask))
         .with_state(endpoint)
         .fallback(not_found)
+}
+
+/// Lets every page ask for the document, with whatever headers its client library sends.
+async fn may_ask() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET"));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE);
+    response
 }
 
 /// Where tokens are to be had (RFC 9728), for everybody and every page: it holds

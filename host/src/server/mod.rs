@@ -11,6 +11,7 @@ mod health;
 mod mcp;
 mod stalled;
 mod stdio;
+mod tls;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +21,10 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use self::admin::{AdminSocket, Confirmed, ask_to_reload_keys};
+pub use self::admin::{
+    AdminSocket, Confirmed, ask_to_reload_keys, ask_to_reload_revocations, ask_to_write_last_use,
+};
+pub use self::tls::{BadTls, Tls};
 use crate::config::Config;
 use crate::names::ByteCount;
 use crate::pipeline::{self, Host};
@@ -52,16 +56,31 @@ fn answering(host: &Arc<Host>) -> Answering {
 }
 
 /// Serves `POST /mcp` until `stop`; returns when every answer that was begun before
-/// is written. Calls are bounded by their deadlines and by whoever drains them.
+/// is written. Calls are bounded by their deadlines and by whoever drains them. With
+/// `tls`, what its files say is served as soon as they say it.
 pub fn public(
     listener: TcpListener,
+    tls: Option<Tls>,
     host: Arc<Host>,
     config: &Config,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send + use<> {
     let server = &config.server;
     let router = mcp::router(Edge::new(server), Challenges::new(config), answering(&host));
-    connections::serve(listener, server.max_connections, router, stop)
+    let tls = tls.map(Arc::new);
+    let serving = connections::serve(listener, server.max_connections, router, tls.clone(), stop);
+    async move {
+        let following = async {
+            if let Some(tls) = &tls {
+                tls.follow().await;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = serving => {}
+            never = following => never,
+        }
+    }
 }
 
 /// Serves `/healthz`, `/readyz` and `/metrics` until `stop`.
@@ -70,7 +89,7 @@ pub fn health(
     host: Arc<Host>,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send {
-    connections::serve(listener, HEALTH_CONNECTIONS, health::router(host), stop)
+    connections::serve(listener, HEALTH_CONNECTIONS, health::router(host), None, stop)
 }
 
 /// Serves live control on its Unix socket, for this user and root, until `stop`; the

@@ -38,6 +38,8 @@ pub struct CallRecord {
     pub agent: Option<AgentName>,
     /// On whose behalf.
     pub subject: Option<Subject>,
+    /// The organization that the caller belongs to.
+    pub tenant: Option<Box<str>>,
     /// What names the credential, which is no secret.
     pub credential: Option<Box<str>>,
     /// The tool that the client named, which need not exist.
@@ -62,6 +64,7 @@ impl CallRecord {
             trace_id: None,
             agent: None,
             subject: None,
+            tenant: None,
             credential: None,
             asked: None,
             tool: None,
@@ -193,6 +196,7 @@ pub(super) struct Line<'a> {
     trace_id: Option<&'a str>,
     agent: Option<&'a AgentName>,
     subject: Option<&'a Subject>,
+    tenant: Option<String>,
     credential: Option<String>,
     tool: Option<String>,
     plugin: Option<&'a str>,
@@ -229,6 +233,7 @@ impl<'a> Line<'a> {
             trace_id: record.trace_id.as_deref().filter(|id| id.len() == 32),
             agent: record.agent.as_ref(),
             subject: record.subject.as_ref(),
+            tenant: record.tenant.as_deref().map(cut),
             credential: record.credential.as_deref().map(cut),
             tool: match &record.tool {
                 Some(tool) => Some(tool.name.to_string()),
@@ -339,7 +344,7 @@ pub(super) mod tests {
             "v": 1, "time": "1970-01-01T00:00:00.000000Z", "seq": 7, "prev": "0".repeat(64),
             "replica": "replica-1", "server_version": SERVER_VERSION,
             "request_id": id.to_string(), "trace_id": null,
-            "agent": null, "subject": null, "credential": null,
+            "agent": null, "subject": null, "tenant": null, "credential": null,
             "tool": null, "plugin": null, "plugin_version": null, "digest": null,
             "outcome": "refused", "code": "UNAUTHENTICATED",
             "arguments": null, "output_bytes": null, "duration_ms": 1.234, "queue_ms": null,

@@ -67,7 +67,7 @@ impl<'t> Jwt<'t> {
             algorithm: algorithm(&header)?,
             key_id: key_id(&header)?,
             token_type: token_type(&header)?,
-            claims: object(claims, "claims")?,
+            claims: object(claims, "payload")?,
         })
     }
 }
@@ -108,5 +108,26 @@ fn word<'h>(header: &'h Map<String, Value>, key: &str) -> Result<Option<&'h str>
         None => Ok(None),
         Some(Value::String(word)) => Ok(Some(word)),
         Some(_) => Err(format!("its header's `{key}` is no string")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::tokens::keys::KeySet;
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_gets_an_answer(
+            text in r"[a-zA-Z0-9_.=+/-]{0,200}",
+            header in r#"\{("(alg|kid|typ|crit)":("RS256"|"none"|1|null|\[\]),?){0,4}\}"#,
+            claims in r#"\{("(iss|aud|exp|act)":("a"|-1|1e9|\[\]),?){0,4}\}"#,
+            bytes: Vec<u8>,
+        ) {
+            let _ = Jwt::parse(&text);
+            let encoded = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part));
+            let _ = Jwt::parse(&format!("{}.{}.AA", encoded[0], encoded[1]));
+            let _ = KeySet::parse(&bytes);
+        }
     }
 }

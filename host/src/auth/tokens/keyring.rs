@@ -11,15 +11,17 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, Semaphore, watch};
 
-use super::Rejected;
+use super::{Background, Rejected};
 use super::discovery;
 use super::jwt::Jwt;
 use super::keys::{KeySet, Refusal};
+use super::warm::Warm;
 use crate::clock::Clock;
 use crate::config::{Issuer, KeySource, Url, shown};
 use crate::fetch::Client;
@@ -49,6 +51,8 @@ pub(super) struct Keyring {
     progress: watch::Sender<Progress>,
     wanted: Notify,
     waiting: Semaphore,
+    /// Whether the task runs.
+    awake: AtomicBool,
 }
 
 impl fmt::Debug for Keyring {
@@ -74,7 +78,8 @@ struct Held {
 /// What the one task is at.
 #[derive(Clone, Debug, Default)]
 struct Progress {
-    started: Option<Instant>,
+    /// When an unknown key id last made it ask.
+    demanded: Option<Instant>,
     running: bool,
     /// How many attempts have ended.
     ended: u64,
@@ -101,11 +106,23 @@ impl Keyring {
             progress: watch::Sender::default(),
             wanted: Notify::new(),
             waiting: Semaphore::new(MOST_WAITING),
+            awake: AtomicBool::new(false),
         })
     }
 
+    /// Starts the one task, unless it runs. It ends with `background`.
+    pub(super) fn wake(self: &Arc<Self>, background: &Background, warm: &Arc<Warm>) {
+        if self.awake.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (this, warm, end) = (Arc::clone(self), Arc::clone(warm), background.end.clone());
+        background.tasks.spawn(async move {
+            let _ = end.run_until_cancelled(this.keep_fresh(&|| warm.clear())).await;
+        });
+    }
+
     /// Verifies the signature of `jwt`, and gives the keys that it was verified with.
-    /// May wait for the issuer, a bounded time. Safe to cancel.
+    /// May wait for the task, a bounded time. Safe to cancel.
     pub(super) async fn verify(&self, jwt: &Jwt<'_>) -> Result<Arc<KeySet>, Rejected> {
         let before = self.progress.subscribe();
         let unknown = match self.try_with_known(jwt) {
@@ -153,12 +170,15 @@ impl Keyring {
     /// last one was just now.
     async fn asked_again(&self, mut progress: watch::Receiver<Progress>) -> Result<(), Rejected> {
         let seen = progress.borrow_and_update().clone();
-        if !seen.running && !self.is_due(&seen) {
+        if !seen.running && seen.ended > 0 && !self.is_due(&seen) {
             return Ok(());
         }
         let unavailable = |why: &str| Rejected::IssuerUnavailable(why.to_owned());
         let _place = self.waiting.try_acquire().map_err(|_| unavailable("too many wait for it"))?;
-        self.wanted.notify_one();
+        // One that has begun, or is about to, need not be told.
+        if !seen.running && seen.ended > 0 {
+            self.wanted.notify_one();
+        }
         let ended = progress.wait_for(|now| now.ended > seen.ended);
         match tokio::time::timeout(PATIENCE, ended).await {
             Ok(_) => Ok(()),
@@ -168,12 +188,12 @@ impl Keyring {
 
     fn is_due(&self, progress: &Progress) -> bool {
         let now = self.clock.now();
-        progress.started.is_none_or(|last| now.saturating_duration_since(last) >= AT_MOST)
+        progress.demanded.is_none_or(|last| now.saturating_duration_since(last) >= AT_MOST)
     }
 
     /// Reads the keys now and then, and when they are wanted, for as long as it is
     /// polled. Calls `withdrawn` when a key is gone.
-    pub(super) async fn keep_fresh(&self, withdrawn: &(dyn Fn() + Sync)) {
+    async fn keep_fresh(&self, withdrawn: &(dyn Fn() + Sync)) {
         let mut failures = 0_u32;
         loop {
             let failure = self.attempt(withdrawn).await.err();
@@ -184,11 +204,7 @@ impl Keyring {
     }
 
     async fn attempt(&self, withdrawn: &(dyn Fn() + Sync)) -> Result<(), String> {
-        let now = self.clock.now();
-        self.progress.send_modify(|progress| {
-            progress.started = Some(now);
-            progress.running = true;
-        });
+        self.progress.send_modify(|progress| progress.running = true);
         let read = self.read().await;
         let failure = match read {
             Ok(keys) => {
@@ -234,7 +250,8 @@ impl Keyring {
             loop {
                 self.wanted.notified().await;
                 if self.is_due(&self.progress.borrow()) {
-                    return;
+                    let now = self.clock.now();
+                    return self.progress.send_modify(|progress| progress.demanded = Some(now));
                 }
             }
         };
@@ -245,7 +262,9 @@ impl Keyring {
     fn tell(&self, failure: Option<&str>, failures_before: u32) {
         let issuer = shown(&self.issuer);
         match failure {
-            None if failures_before > 0 => tracing::info!("issuer {issuer}: its keys are there again"),
+            None if failures_before > 0 => {
+                tracing::info!("issuer {issuer}: its keys are there again")
+            }
             None => {
                 let count = self.keys().map_or(0, |keys| keys.len());
                 tracing::debug!("issuer {issuer}: {count} keys");

@@ -130,7 +130,8 @@ impl KeySet {
 impl Key {
     fn of_entry(entry: &Value) -> Option<Self> {
         let jwk: Jwk = serde_json::from_value(entry.clone()).ok()?;
-        if !is_for_signatures(&jwk.common) {
+        // With its private half published (`d`), anybody can sign.
+        if !is_for_signatures(&jwk.common) || entry.get("d").is_some() {
             return None;
         }
         let id = jwk.common.key_id.clone();

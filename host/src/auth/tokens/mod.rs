@@ -28,8 +28,9 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::identities::Agents;
 use super::principal::Identity;
@@ -50,7 +51,21 @@ use warm::{Digest, Warm, digest_of};
 pub struct Tokens {
     agents: Agents,
     trusted: Vec<Trusted>,
-    warm: Warm,
+    warm: Arc<Warm>,
+    background: Background,
+}
+
+/// What runs beside the calls: a task for each issuer whose keys were needed once.
+#[derive(Debug, Default)]
+struct Background {
+    tasks: TaskTracker,
+    end: CancellationToken,
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.end.cancel();
+    }
 }
 
 /// One issuer.
@@ -66,7 +81,7 @@ struct Trusted {
 #[derive(Debug)]
 enum Signed {
     /// With the keys that it publishes.
-    ByPublished(Box<Keyring>),
+    ByPublished(Arc<Keyring>),
     /// With the secret that it shares.
     BySecret(KeySet),
     /// Not at all: each token is introspected.
@@ -134,21 +149,8 @@ impl Tokens {
         Ok(Self {
             agents: Agents::new(&config.agents, config.per_agent),
             trusted: trusted.collect::<Result<_, _>>()?,
-            warm: Warm::new(),
-        })
-    }
-
-    /// Keeps the keys of all issuers fresh, for as long as it is polled. Without it, no
-    /// signed token of an issuer with published keys is accepted.
-    pub async fn keep_fresh(&self) {
-        let withdrawn = || self.warm.clear();
-        join_all(self.keyrings().map(|keyring| keyring.keep_fresh(&withdrawn))).await;
-    }
-
-    fn keyrings(&self) -> impl Iterator<Item = &Keyring> {
-        self.trusted.iter().filter_map(|trusted| match &trusted.signed {
-            Signed::ByPublished(keyring) => Some(&**keyring),
-            Signed::BySecret(_) | Signed::Unread => None,
+            warm: Arc::new(Warm::new()),
+            background: Background::default(),
         })
     }
 
@@ -191,6 +193,7 @@ impl Tokens {
             }
             Signed::ByPublished(keyring) => {
                 let verified = trusted.judge(&jwt, now).map_err(Rejected::Token)?;
+                keyring.wake(&self.background, &self.warm);
                 let keys = keyring.verify(&jwt).await?;
                 let digest = digest_of(text);
                 let identity = self.keep(digest, verified, None)?;
@@ -260,7 +263,8 @@ impl Trusted {
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, String> {
         let secret = |name: &str| {
-            let none = || format!("the environment has no variable `{name}`, which is to hold a secret");
+            let none =
+                || format!("the environment has no variable `{name}`, which is to hold a secret");
             variable(name).filter(|value| !value.is_empty()).map(Secret::new).ok_or_else(none)
         };
         let client = client(&rules, roots)?;
@@ -271,7 +275,7 @@ impl Trusted {
             }
             KeySource::Discovered(_) | KeySource::At(_) | KeySource::Nowhere => {
                 match Keyring::of(&rules, &client, clock) {
-                    Some(keyring) => Signed::ByPublished(Box::new(keyring)),
+                    Some(keyring) => Signed::ByPublished(Arc::new(keyring)),
                     None => Signed::Unread,
                 }
             }

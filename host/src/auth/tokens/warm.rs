@@ -60,8 +60,4 @@ impl Warm {
     pub(super) fn clear(&self) {
         self.0.clear();
     }
-
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
 }

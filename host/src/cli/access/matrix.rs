@@ -170,7 +170,7 @@ fn by_scopes(keys: &[Key]) -> BTreeMap<(&AgentName, &[Scope]), Vec<KeyId>> {
     let mut together: BTreeMap<_, Vec<KeyId>> = BTreeMap::new();
     for key in keys {
         if let Some(scopes) = &key.scopes {
-            together.entry((&key.agent, scopes.as_slice())).or_default().push(key.id.clone());
+            together.entry((&key.agent, &**scopes)).or_default().push(key.id.clone());
         }
     }
     together

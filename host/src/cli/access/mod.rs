@@ -55,9 +55,9 @@ impl<'c> World<'c> {
     fn of(config: &'c Config, snapshot: Arc<Snapshot>) -> Result<Self, Failure> {
         let bad = |error: &dyn std::fmt::Display| Failure::new(failure::CONFIG, error);
         let file = KeyFile::load(&config.auth.keys).map_err(|error| bad(&error))?;
-        let revoked = Revocations::load(&config.auth.revocations).map_err(|error| bad(&error))?;
-        let identities = Identities::new(config, &file, revoked);
         let now = SystemClock.utc();
+        let revoked = Revocations::load(&config.auth.revocations, now);
+        let identities = Identities::new(config, &file, revoked.map_err(|error| bad(&error))?);
         let good = |key: &&Key| identities.is_good_key(key.id.as_str(), now);
         let keys = file.keys().iter().filter(good).cloned().collect();
         Ok(Self { config, snapshot, keys })

@@ -53,7 +53,8 @@ async fn main() -> ExitCode {
         all.push(caller.await.expect("a caller does not panic"));
     }
     let (revoked, others) = all.split_first().expect("there are ten");
-    let late = revoked.iter().filter(|(at, took, status)| *at - *took > confirmed && *status == 200);
+    let late =
+        revoked.iter().filter(|(at, took, status)| *at - *took > confirmed && *status == 200);
     let late = late.count();
     let lost = others.iter().flatten().filter(|(_, _, status)| *status != 200).count();
     println!("revoked, by the command line, in {:.0?}", confirmed - began);
@@ -62,7 +63,10 @@ async fn main() -> ExitCode {
     let before = |call: &&Call| call.0 < began;
     let after = |call: &&Call| call.0 > confirmed;
     told("before", others.iter().flatten().filter(before));
-    told("while it is revoked", others.iter().flatten().filter(|call| !before(call) && !after(call)));
+    told(
+        "while it is revoked",
+        others.iter().flatten().filter(|call| !before(call) && !after(call)),
+    );
     told("after", others.iter().flatten().filter(after));
     if late == 0 && lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

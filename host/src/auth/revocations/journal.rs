@@ -1,0 +1,252 @@
+//! The file of revocations, `revocations.jsonl`: written at its end and nowhere else.
+//!
+//! Each line is on the disk before whoever wrote it is told so. A writer that was
+//! killed leaves at most a part of a line at the end, which nobody was told of: it is
+//! passed over, and cut off before the next line is written. Anything else that is not
+//! an entry means that revocations may be lost, and nothing is read then.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::entry::{Entry, MOST_LINE_BYTES};
+use crate::auth::owner_only;
+
+/// The largest journal, in bytes: every server reads it whole when it changes.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// How many entries it may hold: about what fits into [`MOST_BYTES`]. Each takes some
+/// 200 bytes of memory.
+const MOST_ENTRIES: usize = 1_000_000;
+
+/// A journal that cannot be read, believed or written, and why.
+#[derive(Debug)]
+pub struct BadJournal {
+    path: PathBuf,
+    what: String,
+}
+
+impl BadJournal {
+    fn new(path: &Path, what: impl fmt::Display) -> Self {
+        Self { path: path.to_owned(), what: what.to_string() }
+    }
+
+    fn damaged(path: &Path, line: usize, what: &str) -> Self {
+        let next = "what was revoked may be lost: restore the file from a copy, or correct that \
+                    line, and look at `bulkhead revoke --list`";
+        Self::new(path, format!("line {line}: {what}; {next}"))
+    }
+}
+
+impl fmt::Display for BadJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.what)
+    }
+}
+
+impl std::error::Error for BadJournal {}
+
+/// Gives every entry of the journal at `path` to `take`, oldest first, and returns how
+/// many there are. One that does not exist holds none.
+pub(super) fn read(path: &Path, take: impl FnMut(Entry)) -> Result<usize, BadJournal> {
+    read_at_most(path, MOST_ENTRIES, take)
+}
+
+fn read_at_most(
+    path: &Path,
+    most_entries: usize,
+    mut take: impl FnMut(Entry),
+) -> Result<usize, BadJournal> {
+    let failed = |error: io::Error| BadJournal::new(path, error);
+    let file = match owner_only::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut lines = BufReader::new(file.take(MOST_BYTES + 1));
+    let (mut line, mut bytes, mut entries) = (Vec::new(), 0, 0);
+    loop {
+        line.clear();
+        bytes += lines.read_until(b'\n', &mut line).map_err(failed)? as u64;
+        if bytes > MOST_BYTES {
+            return Err(BadJournal::new(path, format!("is larger than {} MiB", MOST_BYTES >> 20)));
+        }
+        // The end, or what a killed writer left there.
+        let Some(text) = line.strip_suffix(b"\n") else { return Ok(entries) };
+        entries += 1;
+        if entries > most_entries {
+            return Err(BadJournal::new(path, format!("holds more than {most_entries} entries")));
+        }
+        take(Entry::parse(text).map_err(|what| BadJournal::damaged(path, entries, &what))?);
+    }
+}
+
+/// Writes an entry at the end of the journal at `path`, which is made where it is
+/// missing. When this returns, it is on the disk. Blocks while another process writes.
+///
+/// # Errors
+/// When the journal is damaged, full, open to others than its owner, or cannot be
+/// written.
+pub(super) fn append(path: &Path, entry: &Entry) -> Result<(), BadJournal> {
+    let failed = |error: io::Error| BadJournal::new(path, format!("cannot be written: {error}"));
+    let _lock = owner_only::lock(path).map_err(failed)?;
+    refuse_if_full(read(path, drop)?).map_err(|what| BadJournal::new(path, what))?;
+    let mut file = owner_only::open_to_append(path).map_err(failed)?;
+    heal(&mut file).map_err(failed)?;
+    let line = format!("{}\n", entry.render());
+    if file.metadata().map_err(failed)?.len() + line.len() as u64 > MOST_BYTES {
+        return Err(BadJournal::new(path, full()));
+    }
+    file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
+}
+
+fn refuse_if_full(entries: usize) -> Result<(), String> {
+    if entries < MOST_ENTRIES { Ok(()) } else { Err(full()) }
+}
+
+fn full() -> String {
+    format!(
+        "is full ({MOST_ENTRIES} entries or {} MiB); stop the servers, and remove lines of tokens \
+         that have expired",
+        MOST_BYTES >> 20
+    )
+}
+
+/// Cuts off what follows the last whole line.
+fn heal(file: &mut File) -> io::Result<()> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let begins = length.saturating_sub(MOST_LINE_BYTES as u64 + 1);
+    file.seek(SeekFrom::Start(begins))?;
+    let mut tail = Vec::new();
+    file.take(length - begins).read_to_end(&mut tail)?;
+    let whole = tail.iter().rposition(|byte| *byte == b'\n').map(|at| at as u64 + 1);
+    match whole {
+        Some(whole) if begins + whole == length => Ok(()),
+        Some(whole) => file.set_len(begins + whole),
+        None if begins == 0 && length == 0 => Ok(()),
+        None if begins == 0 => file.set_len(0),
+        None => Err(io::Error::other("ends in more than one line of something else")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::thread;
+
+    use super::*;
+    use crate::auth::owner_only::tests::Folder;
+
+    fn entry(agent: &str) -> Entry {
+        let line = format!(
+            r#"{{"time":"2026-11-28T09:00:00Z","revoke":{{"agent":"{agent}"}}}}"#
+        );
+        Entry::parse(line.as_bytes()).unwrap()
+    }
+
+    fn read_all(path: &Path) -> Result<Vec<Entry>, String> {
+        let mut entries = Vec::new();
+        read(path, |entry| entries.push(entry)).map_err(|error| error.to_string())?;
+        Ok(entries)
+    }
+
+    #[test]
+    fn entries_are_read_in_the_order_in_which_they_were_written() {
+        let folder = Folder::new();
+        let path = folder.file("revocations.jsonl");
+        assert_eq!(read_all(&path), Ok(vec![]));
+        for agent in ["a", "b", "a"] {
+            append(&path, &entry(agent)).unwrap();
+        }
+        assert_eq!(read_all(&path), Ok(vec![entry("a"), entry("b"), entry("a")]));
+    }
+
+    #[test]
+    fn a_torn_end_is_passed_over_and_cut_off_by_the_next_writer() {
+        let folder = Folder::new();
+        let whole = format!("{}\n", entry("a").render());
+        for torn in 0..whole.len() {
+            let path = folder.write("revocations.jsonl", format!("{whole}{}", &whole[..torn]));
+            assert_eq!(read_all(&path), Ok(vec![entry("a")]), "{torn}");
+            append(&path, &entry("b")).unwrap();
+            assert_eq!(read_all(&path), Ok(vec![entry("a"), entry("b")]), "{torn}");
+        }
+        // The first line, and what a file system may leave of a line after a power cut.
+        let zeros = "\0".repeat(100);
+        for torn in [&whole[..9], &zeros, "\u{fffd}"] {
+            let path = folder.write("revocations.jsonl", torn);
+            assert_eq!(read_all(&path), Ok(vec![]));
+            append(&path, &entry("b")).unwrap();
+            assert_eq!(read_all(&path), Ok(vec![entry("b")]));
+        }
+        let path = folder.write("revocations.jsonl", "\0".repeat(3 * MOST_LINE_BYTES));
+        assert!(append(&path, &entry("b")).is_err(), "no writer of ours left that");
+    }
+
+    #[test]
+    fn a_damaged_line_is_told_and_nothing_is_read_or_written() {
+        let folder = Folder::new();
+        let good = entry("a").render();
+        let unknown = good.replace("agent", "tenant");
+        for damaged in ["", " ", "{", "\0\0\0", &good[..9], &unknown, &format!("{good}{good}")] {
+            let path = folder.write("revocations.jsonl", format!("{good}\n{damaged}\n{good}\n"));
+            let what = read_all(&path).unwrap_err();
+            assert!(what.contains("revocations.jsonl: line 2: "), "{what}");
+            assert!(what.contains("restore the file from a copy"), "{what}");
+            assert!(append(&path, &entry("b")).is_err());
+        }
+    }
+
+    #[test]
+    fn writers_at_once_lose_nothing() {
+        let folder = Folder::new();
+        let path = folder.file("revocations.jsonl");
+        thread::scope(|scope| {
+            for writer in 0..4 {
+                let path = &path;
+                scope.spawn(move || {
+                    for at in 0..5 {
+                        append(path, &entry(&format!("a{writer}{at}"))).unwrap();
+                    }
+                });
+            }
+        });
+        let mut found: Vec<_> = read_all(&path).unwrap().iter().map(Entry::render).collect();
+        found.sort();
+        found.dedup();
+        assert_eq!(found.len(), 20);
+    }
+
+    #[test]
+    fn a_journal_is_bounded() {
+        let folder = Folder::new();
+        let path = folder.write("revocations.jsonl", "");
+        let file = owner_only::private().open(&path).unwrap();
+        file.set_len(MOST_BYTES + 1).unwrap();
+        assert!(read_all(&path).unwrap_err().ends_with("is larger than 64 MiB"));
+        drop(file);
+        let line = format!("{}\n", entry("a").render());
+        folder.write("revocations.jsonl", line.repeat(11));
+        assert_eq!(read_at_most(&path, 11, drop).unwrap(), 11);
+        let what = read_at_most(&path, 10, drop).unwrap_err().to_string();
+        assert!(what.ends_with("holds more than 10 entries"), "{what}");
+        assert!(refuse_if_full(MOST_ENTRIES - 1).is_ok());
+        let full = refuse_if_full(MOST_ENTRIES).unwrap_err();
+        assert!(full.starts_with("is full (1000000 entries or 64 MiB)"), "{full}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_owner_may_use_the_journal() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = Folder::new();
+        let path = folder.file("revocations.jsonl");
+        append(&path, &entry("a")).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o620)).unwrap();
+        assert!(read_all(&path).unwrap_err().contains("others than its owner"));
+        assert!(append(&path, &entry("a")).is_err());
+    }
+}
