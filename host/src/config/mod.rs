@@ -564,7 +564,7 @@ mod tests {
             ),
             (
                 "[auth]\nanonymous = \"visitor\"",
-                "b.toml:2:1: `auth.anonymous`: says what everybody may call: add \
+                "b.toml:2:13: `auth.anonymous`: says what everybody may call: add \
                  [agents.visitor] with its scopes",
             ),
             (
