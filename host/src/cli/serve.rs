@@ -121,10 +121,13 @@ const LAST_USE_PERIOD: Duration = Duration::from_secs(60);
 
 /// Serves what changes in the drop folder, and reads keys and revocations anew when their
 /// files change: no command can tell a server without an admin socket.
-async fn follow(host: &Host, config: &Config) {
+async fn follow(host: &Arc<Host>, config: &Config) {
     let refresh = async || host.plugins.refresh(&shared::log_change).await;
     let reload = async || {
-        if let Err(error) = host.reload_keys() {
+        let host = Arc::clone(host);
+        // Of many keys, that takes long enough to hold up calls.
+        let reloaded = tokio::task::spawn_blocking(move || host.reload_keys()).await;
+        if let Ok(Err(error)) = reloaded {
             let cause = error.cause().unwrap_or_default();
             tracing::error!("not read anew, and as it was before: {cause}");
         }

@@ -34,8 +34,9 @@ const HEADER: &str =
 /// # Errors
 /// Says what is wrong and where, for a person, without what stands there.
 pub(super) fn parse(text: &str) -> Result<Vec<Key>, String> {
-    match as_written(text) {
-        Some(entries) => read_all(&entries),
+    let mut keys = Keys::default();
+    match each_as_written(text, |entry| keys.add(&entry)) {
+        Some(read) => read.map(|()| keys.all),
         None if text.len() > MOST_BYTES_OF_ANY_TOML => Err(format!(
             "line {} is not what `bulkhead key` writes, which a file of more than {} MiB has to be",
             first_line_of_another_form(text),
@@ -58,18 +59,29 @@ fn not_ours(text: &str, error: &toml::de::Error) -> String {
 }
 
 fn read_all(entries: &[Entry<'_>]) -> Result<Vec<Key>, String> {
-    let mut ids = HashSet::with_capacity(entries.len());
-    let mut known = Known::default();
-    let mut keys = Vec::with_capacity(entries.len());
-    for (at, entry) in entries.iter().enumerate() {
-        let bad = |what: String| format!("{}: {what}", entry.label(at));
-        let key = entry.read(&mut known).map_err(bad)?;
-        if !ids.insert(key.id.clone()) {
+    let mut keys = Keys::default();
+    entries.iter().try_for_each(|entry| keys.add(entry))?;
+    Ok(keys.all)
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Keys {
+    all: Vec<Key>,
+    ids: HashSet<KeyId>,
+    known: Known,
+}
+
+impl Keys {
+    fn add(&mut self, entry: &Entry<'_>) -> Result<(), String> {
+        let bad = |what: String| format!("{}: {what}", entry.label(self.all.len()));
+        let key = entry.read(&mut self.known).map_err(bad)?;
+        if !self.ids.insert(key.id.clone()) {
             return Err(bad("there is another of this id".to_owned()));
         }
-        keys.push(key);
+        self.all.push(key);
+        Ok(())
     }
-    Ok(keys)
 }
 
 /// What many keys have in common is kept once.
@@ -126,6 +138,10 @@ struct Entry<'t> {
 }
 
 impl Entry<'_> {
+    fn is_complete(&self) -> bool {
+        [&self.id, &self.agent, &self.sha256, &self.created].iter().all(|text| !text.is_empty())
+    }
+
     /// What a person finds it by: its id, or its place in the file where that is none.
     fn label(&self, at: usize) -> String {
         match self.id.parse::<KeyId>() {
@@ -157,7 +173,7 @@ fn time(field: &str, text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| format!("`{field}`: expected a time (RFC 3339)"))
 }
 
-/// The keys as a text that [`as_written`] reads.
+/// The keys as a text that [`each_as_written`] reads.
 pub(super) fn render(keys: &[Key]) -> String {
     let mut out = HEADER.to_owned();
     for key in keys {
@@ -196,15 +212,26 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// Reads a text in which every line is empty, a comment, `[[key]]`, or `name = value`
-/// with a value on that line; nothing for any other.
-fn as_written(text: &str) -> Option<Vec<Entry<'_>>> {
-    let mut entries = Vec::new();
-    text.lines().all(|line| take(line, &mut entries).is_some()).then_some(())?;
-    let complete = |entry: &Entry<'_>| {
-        [&entry.id, &entry.agent, &entry.sha256, &entry.created].iter().all(|text| !text.is_empty())
-    };
-    entries.iter().all(complete).then_some(entries)
+/// Gives `take` every entry of a text in which every line is empty, a comment,
+/// `[[key]]`, or `name = value` with a value on that line; nothing for any other text,
+/// which `take` may have seen the beginning of. One entry is held at a time.
+fn each_as_written<'t>(
+    text: &'t str,
+    mut take_entry: impl FnMut(Entry<'t>) -> Result<(), String>,
+) -> Option<Result<(), String>> {
+    let mut entries: Vec<Entry<'t>> = Vec::with_capacity(2);
+    for line in text.lines() {
+        take(line, &mut entries)?;
+        if entries.len() > 1 {
+            let whole = entries.remove(0);
+            whole.is_complete().then_some(())?;
+            if let Err(what) = take_entry(whole) {
+                return Some(Err(what));
+            }
+        }
+    }
+    let Some(last) = entries.pop() else { return Some(Ok(())) };
+    last.is_complete().then(|| take_entry(last))
 }
 
 fn first_line_of_another_form(text: &str) -> usize {
@@ -331,6 +358,15 @@ mod tests {
             "[[key]]\nid = '{id}'\nagent = '{agent}'\nsha256 = '{digest}'\n\
              created = '{NOW}'\n{more}\n"
         )
+    }
+
+    fn as_written(text: &str) -> Option<Vec<Entry<'_>>> {
+        let mut entries = Vec::new();
+        let read = each_as_written(text, |entry| {
+            entries.push(entry);
+            Ok(())
+        });
+        read.map(|_| entries)
     }
 
     #[test]
