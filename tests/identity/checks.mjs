@@ -23,7 +23,7 @@ export const checks = {
     const token = mint(keys[0], honest(issuer, server.url));
     const began = Date.now();
     const { status } = await server.call(token);
-    assert([401, 503].includes(status), String(status));
+    assert.equal(status, 503, 'nobody can say yet whether the token is good');
     assert(Date.now() - began < 15_000, 'nobody waits for a server that is down');
     await issuer.start(keys);
     await until('its tokens are accepted', 90, async () => (await server.call(token)).status === 200);
@@ -215,7 +215,7 @@ export const checks = {
     await refused(world, token);
   },
 
-  async 'no attack on a token gets through, and none makes a request'(world) {
+  async 'no attack on a token gets through, and none is worth many requests'(world) {
     const trap = createServer((_, answer) => answer.end()).listen(0, '127.0.0.1');
     await once(trap, 'listening');
     let asked = 0;
@@ -238,8 +238,12 @@ export const checks = {
     await accepted(world, await world.token('reporting'));
 
     assert.equal(asked, 0, 'a URL in a token was followed');
+    // Unknown keys make it be asked for its keys once, and what has not the three parts of
+    // a signed token may be a token that only it can read.
+    const opaque = all.filter(([, token]) => token.split('.').length !== 3);
     const requests = world.issuer.asked.slice(before);
-    assert(requests.length <= 1, `attacks make work for the authorization server: ${requests}`);
+    assert(requests.filter((path) => path === '/jwks').length <= 1, String(requests));
+    assert(requests.length <= 1 + opaque.length, String(requests));
     trap.close();
   },
 
