@@ -25,6 +25,9 @@ dir = "plugins"
 [state]
 dir = "state"
 
+[telemetry]
+log = "debug"
+
 [auth]
 scopes_supported = ["records:get_record"]
 
