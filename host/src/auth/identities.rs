@@ -16,7 +16,7 @@ use super::last_use::{LastUse, Used};
 use super::principal::{Credential, Identity, Principal, covers};
 use super::revocations::Revocations;
 use super::tokens::Verified;
-use crate::config::{Agent, Config, PerAgent};
+use crate::config::{Agent, Config, PerAgent, RateLimit};
 use crate::names::{AgentName, KeyId, Malformed, Scope, Secret};
 use crate::transport::ClientCertificate;
 
@@ -43,7 +43,7 @@ pub(super) struct Known {
 impl Identities {
     /// The agents of `config` with the keys of `file`, without what was revoked.
     pub fn new(config: &Config, file: &KeyFile, revocations: Revocations) -> Self {
-        let agents = Agents::new(&config.agents, config.per_agent);
+        let agents = Agents::new(config);
         let mut shared = SharedScopes::default();
         let known = |key: &Key| {
             let known = Known {
@@ -166,6 +166,7 @@ impl Identities {
             scopes,
             credential: Credential::Local,
             per_agent,
+            per_subject: self.agents.per_subject,
             reach: None,
             issued: None,
             expires: None,
@@ -188,6 +189,8 @@ pub(super) struct Agents {
     by_client: BTreeMap<Box<str>, AgentName>,
     /// What holds for an agent without an entry.
     per_agent: PerAgent,
+    /// What holds for each subject.
+    per_subject: Option<RateLimit>,
 }
 
 #[derive(Debug)]
@@ -197,7 +200,9 @@ struct Entry {
 }
 
 impl Agents {
-    pub(super) fn new(agents: &BTreeMap<AgentName, Agent>, per_agent: PerAgent) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
+        let (agents, per_agent, per_subject) =
+            (&config.agents, config.per_agent, config.per_subject);
         let entry = |(name, agent): (&AgentName, &Agent)| {
             let scopes = agent.scopes.as_slice().into();
             (name.clone(), Entry { scopes, per_agent: agent.per_agent })
@@ -213,7 +218,7 @@ impl Agents {
         };
         let by_client = agents.iter().flat_map(of_clients).collect();
         let entries = agents.iter().map(entry).collect();
-        Self { entries, by_certificate, by_client, per_agent }
+        Self { entries, by_certificate, by_client, per_agent, per_subject }
     }
 
     /// The identity behind `key`. A key of an agent without an entry brings its
@@ -232,6 +237,7 @@ impl Agents {
             scopes,
             credential: Credential::Key(key.id.clone()),
             per_agent: entry.map_or(self.per_agent, |entry| entry.per_agent),
+            per_subject: self.per_subject,
             reach: None,
             issued: Some(key.created),
             expires: key.expires,
@@ -270,6 +276,7 @@ impl Agents {
             tenant: token.tenant,
             scopes,
             credential: Credential::Token { issuer: token.issuer, id: token.id },
+            per_subject: self.per_subject,
             reach: Some(reach),
             issued: token.issued,
             expires: token.expires,
@@ -299,6 +306,7 @@ impl Agents {
             scopes: entry.map(|entry| Arc::clone(&entry.scopes)).unwrap_or_default(),
             credential,
             per_agent: entry.map_or(self.per_agent, |entry| entry.per_agent),
+            per_subject: self.per_subject,
             reach: None,
             issued: None,
             expires: None,

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 
-use crate::config::PerAgent;
+use crate::config::{PerAgent, RateLimit};
 use crate::limits::{Meter, MeterKey, Metered};
 use crate::names::{AgentName, KeyId, Scope, Subject};
 
@@ -29,6 +29,8 @@ pub(super) struct Identity {
     pub(super) scopes: Arc<[Scope]>,
     pub(super) credential: Credential,
     pub(super) per_agent: PerAgent,
+    /// How often its subject may call, whatever calls for it.
+    pub(super) per_subject: Option<RateLimit>,
     /// What the authorization server could yet issue a token for; none where the
     /// credential cannot be stepped up.
     pub(super) reach: Option<Arc<[Scope]>>,
@@ -136,13 +138,19 @@ pub(super) fn covers(granted: &[Scope], wanted: &Scope) -> bool {
 }
 
 impl Metered for Principal {
-    /// The agent's rate over all tools.
+    /// The agent's rate over all tools, and its subject's over all agents.
     fn meters(&self) -> impl Iterator<Item = Meter> {
-        let rate = self.0.per_agent.rate;
-        rate.into_iter().map(|rate| Meter {
+        let of_agent = self.0.per_agent.rate.map(|rate| Meter {
             limit: "per_agent.rate",
             key: MeterKey::agent(&self.0.agent),
             rate,
-        })
+        });
+        let of_subject = self.0.per_subject.zip(self.0.subject.as_ref());
+        let of_subject = of_subject.map(|(rate, subject)| Meter {
+            limit: "per_subject.rate",
+            key: MeterKey::subject(subject),
+            rate,
+        });
+        of_agent.into_iter().chain(of_subject)
     }
 }

@@ -349,6 +349,7 @@ mod tests {
             scopes: Arc::default(),
             credential,
             per_agent: PerAgent::over_all_tools(&Ceilings::none()),
+            per_subject: None,
             reach: None,
             issued: issued.map(at),
             expires: None,

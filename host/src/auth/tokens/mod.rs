@@ -147,7 +147,7 @@ impl Tokens {
             trusted.map_err(|why| BadIssuer(format!("issuer {}: {why}", shown(&issuer.issuer))))
         });
         Ok(Self {
-            agents: Agents::new(&config.agents, config.per_agent),
+            agents: Agents::new(config),
             trusted: trusted.collect::<Result<_, _>>()?,
             warm: Arc::new(Warm::new()),
             background: Background::default(),
