@@ -307,8 +307,8 @@ async fn a_new_key_is_found_when_a_token_names_it() {
         (answer.status == 200).then_some(())
     })
     .await;
-    // Seen before, and good until it ends or is revoked.
-    old.call("echo", hello()).await.expect_ok();
+    // Its key is withdrawn: what it signed is no proof any more, seen before or not.
+    expect_refused(&old.call("echo", hello()).await, "signed with a withdrawn key");
 }
 
 #[tokio::test]
@@ -364,6 +364,7 @@ async fn what_is_revoked_is_refused_on_the_next_call_and_after_a_restart() {
     assert_eq!(statuses(&host).await, [401; 4]);
     let mut later = issuer.claims("bob", "*");
     later["iat"] = (now() + 5).into();
+    later["sub"] = "alan".into();
     let later = host.with_key(&issuer.sign(&later));
     later.call("echo", hello()).await.expect_ok();
 }

@@ -22,12 +22,12 @@ fn read_request(stream: &mut impl Read) -> String {
     while !request.ends_with(b"\r\n\r\n") && stream.read_exact(&mut byte).is_ok() {
         request.push(byte[0]);
     }
-    let head = String::from_utf8(request).unwrap();
+    let head = String::from_utf8_lossy(&request).into_owned();
     let length = head.to_ascii_lowercase();
     let length = length.split_once("content-length: ").map(|(_, rest)| rest);
     let length = length.and_then(|rest| rest.split("\r\n").next()?.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
-    stream.read_exact(&mut body).unwrap();
+    let _ = stream.read_exact(&mut body);
     head + &String::from_utf8(body).unwrap()
 }
 
@@ -155,11 +155,9 @@ async fn garbage_and_half_an_answer_are_errors() {
 
 #[tokio::test]
 async fn whoever_is_slow_or_silent_is_left() {
-    let quick = Client {
-        limits: Limits { total: Duration::from_millis(200), ..LIMITS },
-        ..client()
-    };
-    let silent = server(|stream| assert!(stream.bytes().count() > 0));
+    let quick =
+        Client { limits: Limits { total: Duration::from_millis(200), ..LIMITS }, ..client() };
+    let silent = server(|mut stream| drop(std::io::copy(&mut stream, &mut std::io::sink())));
     let dripping = server(|mut stream| {
         read_request(&mut stream);
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use cedar_policy::ffi::DetailedError;
 use cedar_policy::{
-    ActionConstraint, Authorizer, Decision, Effect as CedarEffect, EntityTypeName, EntityUid,
-    PolicyId, PolicySet, PrincipalConstraint, ResourceConstraint,
+    ActionConstraint, Authorizer, Effect as CedarEffect, EntityTypeName, EntityUid, PolicyId,
+    PolicySet, PrincipalConstraint, ResourceConstraint,
 };
 
 use super::Policy;
@@ -74,13 +74,20 @@ impl std::error::Error for BadPolicy {}
 pub(super) struct Rules {
     text: Box<str>,
     authorizer: Authorizer,
-    set: PolicySet,
+    /// The rules that may be about any tool, and what they read.
+    general: Slice,
+    /// The rules whose scope names one tool, and what they and the general ones read. A
+    /// call pays for no rule about another tool.
+    about: HashMap<Box<str>, Slice>,
     rules: HashMap<PolicyId, Rule>,
-    /// What is read of a call of a tool that no rule names.
-    reads: Reads,
-    /// What is read of a call of each tool that some rule is about.
-    reads_of: HashMap<Box<str>, Reads>,
     world: World,
+}
+
+/// Some rules, and what has to be known to decide by them.
+#[derive(Debug, Default)]
+struct Slice {
+    set: PolicySet,
+    reads: Reads,
 }
 
 impl Policy {
@@ -135,23 +142,30 @@ impl Rules {
     }
 
     pub(super) fn decide(&self, question: &Question<'_>) -> Verdict<'_> {
-        let reads = self.reads_of.get(question.tool).unwrap_or(&self.reads);
-        let (request, entities) = match self.world.of(question, reads) {
+        let about = self.about.get(question.tool);
+        let reads = about.map_or(&self.general.reads, |slice| &slice.reads);
+        let request = self.world.request(question, reads);
+        let asked =
+            request.and_then(|request| Ok((request, self.world.entities(question, reads)?)));
+        let (request, entities) = match asked {
             Ok(asked) => asked,
             Err(why) => return Verdict::unfit(why),
         };
-        let response = self.authorizer.is_authorized(&request, &self.set, &entities);
-        let diagnostics = response.diagnostics();
-        let mut deciding: Vec<&Rule> =
-            diagnostics.reason().filter_map(|id| self.rules.get(id)).collect();
-        deciding.sort_by_key(|rule| rule.line);
-        let mut errors: Vec<_> = diagnostics.errors().map(|error| self.told(error)).collect();
-        errors.sort();
-        let allowed = response.decision() == Decision::Allow && errors.is_empty();
-        if !allowed {
-            // What permits a call that is denied for an error did not decide.
-            deciding.retain(|rule| rule.effect == Effect::Forbid);
+        let mut deciding: Vec<&Rule> = Vec::new();
+        let mut errors = Vec::new();
+        for slice in std::iter::once(&self.general).chain(about) {
+            let response = self.authorizer.is_authorized(&request, &slice.set, &entities);
+            let diagnostics = response.diagnostics();
+            deciding.extend(diagnostics.reason().filter_map(|id| self.rules.get(id)));
+            errors.extend(diagnostics.errors().map(|error| self.told(error)));
         }
+        deciding.sort_by_key(|rule| rule.line);
+        errors.sort();
+        // Each slice names what forbids, or else what permits.
+        let forbidden = deciding.iter().any(|rule| rule.effect == Effect::Forbid);
+        let allowed = !forbidden && !deciding.is_empty() && errors.is_empty();
+        let decided = if allowed { Effect::Permit } else { Effect::Forbid };
+        deciding.retain(|rule| rule.effect == decided);
         Verdict { allowed, deciding, errors, unfit: None }
     }
 
@@ -180,25 +194,13 @@ impl Rules {
         statements.iter().for_each(|statement| reader.statement(statement));
         let world = World::new(agents.iter())
             .map_err(|error| BadPolicy::whole(file, format!("cannot be set up: {error}")))?;
-        let Reader { set, rules, reads, about, problems, .. } = reader;
+        let Reader { rules, general, mut about, problems, .. } = reader;
         if !problems.is_empty() {
             return Err(BadPolicy(problems));
         }
-        let with_general = |(tool, of_tool): (Box<str>, Reads)| {
-            let mut all = reads.clone();
-            all.add(&of_tool);
-            (tool, all)
-        };
-        let reads_of = about.into_iter().map(with_general).collect();
-        Ok(Self {
-            text: text.into(),
-            authorizer: Authorizer::new(),
-            set,
-            rules,
-            reads,
-            reads_of,
-            world,
-        })
+        about.values_mut().for_each(|slice| slice.reads.add(&general.reads));
+        let authorizer = Authorizer::new();
+        Ok(Self { text: text.into(), authorizer, general, about, rules, world })
     }
 }
 
@@ -206,12 +208,9 @@ impl Rules {
 struct Reader<'t> {
     file: Arc<str>,
     text: &'t str,
-    set: PolicySet,
     rules: HashMap<PolicyId, Rule>,
-    /// What the rules about whichever tool read.
-    reads: Reads,
-    /// What the rules about one tool read.
-    about: HashMap<Box<str>, Reads>,
+    general: Slice,
+    about: HashMap<Box<str>, Slice>,
     problems: Vec<Problem>,
 }
 
@@ -220,9 +219,8 @@ impl<'t> Reader<'t> {
         Self {
             file: file.into(),
             text,
-            set: PolicySet::new(),
             rules: HashMap::new(),
-            reads: Reads::default(),
+            general: Slice::default(),
             about: HashMap::new(),
             problems: Vec::new(),
         }
@@ -264,10 +262,6 @@ impl<'t> Reader<'t> {
         {
             self.wrong(statement, format!("there is another policy with `@id(\"{name}\")`"));
         }
-        match one_tool(&policy) {
-            Some(tool) => self.about.entry(tool).or_default().add(&reads),
-            None => self.reads.add(&reads),
-        }
         let rule = Rule {
             id: name.map(Into::into),
             reason: policy.annotation("reason").map(Rule::reason).filter(|text| !text.is_empty()),
@@ -279,7 +273,12 @@ impl<'t> Reader<'t> {
             line,
         };
         self.rules.insert(id, rule);
-        if let Err(error) = self.set.add(policy) {
+        let slice = match one_tool(&policy) {
+            Some(tool) => self.about.entry(tool).or_default(),
+            None => &mut self.general,
+        };
+        slice.reads.add(&reads);
+        if let Err(error) = slice.set.add(policy) {
             self.wrong(statement, error.to_string());
         }
     }

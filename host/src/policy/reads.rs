@@ -120,11 +120,9 @@ impl Walk {
         left: usize,
     ) -> Result<(), String> {
         for value in values {
-            match value {
-                Value::Array(items) => {
-                    items.iter().try_for_each(|item| self.expression(item, left))?;
-                }
-                other => self.expression(other, left)?,
+            match value.as_array() {
+                Some(items) => items.iter().try_for_each(|item| self.expression(item, left))?,
+                None => self.expression(value, left)?,
             }
         }
         Ok(())

@@ -4,13 +4,18 @@
 //! one about everything.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write;
+use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors, Request,
     RestrictedExpression,
 };
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::Offset;
+use quick_cache::sync::Cache;
 
 use super::arguments;
 use super::reads::Reads;
@@ -82,9 +87,20 @@ pub(super) fn kind(credential: &Credential) -> &'static str {
     }
 }
 
+/// How many pairs of an agent and a tool are kept as Cedar has them, of about two KiB
+/// each. Making them anew costs as much as the rest of a decision.
+const MOST_KEPT: usize = 1_024;
+
+/// The longest description of a pair that is kept, in bytes: of whoever has hundreds of
+/// scopes that the policy reads, nothing is.
+const LONGEST_KEPT: usize = 1_024;
+
 /// The types of entities, and what never differs from call to call.
 #[derive(Debug)]
 pub(super) struct World {
+    kept: Cache<Box<str>, Arc<Entities>>,
+    /// The second that it was last, and its expression: Cedar reads a time slowly.
+    now: ArcSwapOption<(i64, RestrictedExpression)>,
     agent: EntityTypeName,
     tool: EntityTypeName,
     plugin: EntityTypeName,
@@ -104,6 +120,8 @@ impl World {
         };
         let roles = agents.map(|(name, agent)| (name.clone(), roles(agent)));
         Ok(Self {
+            kept: Cache::new(MOST_KEPT),
+            now: ArcSwapOption::empty(),
             agent: "Agent".parse()?,
             tool: "Tool".parse()?,
             plugin: "Plugin".parse()?,
@@ -112,33 +130,116 @@ impl World {
         })
     }
 
-    /// What of `question` is read, for the evaluator.
+    /// What is asked, with those arguments and times that are read.
     ///
     /// # Errors
     /// Why something of it cannot be told to Cedar.
-    pub(super) fn of(
+    pub(super) fn request(
         &self,
         question: &Question<'_>,
         reads: &Reads,
-    ) -> Result<(Request, Entities), String> {
+    ) -> Result<Request, String> {
+        let agent = uid(&self.agent, question.agent.as_str());
+        let tool = uid(&self.tool, question.tool);
+        let context = self.context(question, reads)?;
+        Request::new(agent, self.call.clone(), tool, context, None).map_err(told)
+    }
+
+    /// The agent and the tool, with those attributes that are read.
+    ///
+    /// # Errors
+    /// As [`World::request`].
+    pub(super) fn entities(
+        &self,
+        question: &Question<'_>,
+        reads: &Reads,
+    ) -> Result<Arc<Entities>, String> {
+        let pair = pair(question, reads);
+        if pair.len() > LONGEST_KEPT {
+            return self.make_entities(question, reads).map(Arc::new);
+        }
+        if let Some(entities) = self.kept.get(pair.as_str()) {
+            return Ok(entities);
+        }
+        let entities = Arc::new(self.make_entities(question, reads)?);
+        self.kept.insert(pair.into(), Arc::clone(&entities));
+        Ok(entities)
+    }
+
+    fn make_entities(&self, question: &Question<'_>, reads: &Reads) -> Result<Entities, String> {
         let agent = uid(&self.agent, question.agent.as_str());
         let tool = uid(&self.tool, question.tool);
         let roles = self.roles.get(question.agent).cloned().unwrap_or_default();
         let plugin = HashSet::from([uid(&self.plugin, question.plugin)]);
         let of_agent = reads.principal.iter().filter_map(|name| of_agent(question, name));
         let of_tool = reads.resource.iter().filter_map(|name| of_tool(question, name));
-        let entities = [
-            Entity::new(agent.clone(), of_agent.collect(), roles),
-            Entity::new(tool.clone(), of_tool.collect(), plugin),
-        ];
-        let entities: Result<Vec<_>, _> = entities.into_iter().collect();
-        let entities = entities.map_err(|error| error.to_string())?;
-        let entities =
-            Entities::from_entities(entities, None).map_err(|error| error.to_string())?;
-        let context = context(question, reads)?;
-        let request = Request::new(agent, self.call.clone(), tool, context, None);
-        Ok((request.map_err(|error| error.to_string())?, entities))
+        let agent = Entity::new(agent, of_agent.collect(), roles).map_err(told)?;
+        let tool = Entity::new(tool, of_tool.collect(), plugin).map_err(told)?;
+        Entities::from_entities([agent, tool], None).map_err(told)
     }
+
+    fn context(&self, question: &Question<'_>, reads: &Reads) -> Result<Context, String> {
+        if reads.context.is_empty() {
+            return Ok(Context::empty());
+        }
+        let utc = Offset::UTC.to_datetime(question.at);
+        let long = |number: i8| RestrictedExpression::new_long(number.into());
+        let mut fields = Vec::with_capacity(reads.context.len());
+        for name in &reads.context {
+            let value = match *name {
+                "arguments" => {
+                    let names = &reads.arguments;
+                    arguments::record(question.arguments, names, question.schema).map_err(told)?
+                }
+                "now" => self.now(question.at.as_second(), utc),
+                "hour" => long(utc.hour()),
+                "minute" => long(utc.minute()),
+                "weekday" => long(utc.weekday().to_monday_one_offset()),
+                _ => continue,
+            };
+            fields.push(((*name).to_owned(), value));
+        }
+        Context::from_pairs(fields).map_err(told)
+    }
+
+    fn now(&self, second: i64, utc: DateTime) -> RestrictedExpression {
+        if let Some(now) = &*self.now.load()
+            && now.0 == second
+        {
+            return now.1.clone();
+        }
+        let now = RestrictedExpression::new_datetime(format!("{utc:.0}Z"));
+        self.now.store(Some(Arc::new((second, now.clone()))));
+        now
+    }
+}
+
+fn told(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// All that entities are made of: equal for two questions only if their entities are.
+fn pair(question: &Question<'_>, reads: &Reads) -> String {
+    let Effects { read_only, destructive, idempotent, open_world } = question.effects;
+    let mut pair = format!("{} {} {}", question.agent, question.tool, question.plugin);
+    for yes in [read_only, destructive, idempotent, open_world] {
+        pair.push(if yes { '+' } else { '-' });
+    }
+    // Names have no spaces; what strangers choose comes with its length.
+    let mut add = |text: &str| {
+        let _ = write!(pair, "{} {text}", text.len());
+    };
+    for name in &reads.principal {
+        add(name);
+        match *name {
+            "subject" => question.subject.iter().for_each(|subject| add(subject.as_str())),
+            "tenant" => question.tenant.iter().for_each(|tenant| add(tenant)),
+            "credential" => add(question.credential),
+            "scopes" => question.scopes.iter().for_each(|scope| add(scope.as_str())),
+            _ => {}
+        }
+    }
+    pair
 }
 
 fn uid(of: &EntityTypeName, name: &str) -> EntityUid {
@@ -173,30 +274,4 @@ fn of_tool(question: &Question<'_>, name: &'static str) -> Option<(String, Restr
         _ => return None,
     };
     Some((name.to_owned(), value))
-}
-
-fn context(question: &Question<'_>, reads: &Reads) -> Result<Context, String> {
-    if reads.context.is_empty() {
-        return Ok(Context::empty());
-    }
-    let utc = Offset::UTC.to_datetime(question.at);
-    let mut fields = Vec::with_capacity(reads.context.len());
-    for name in &reads.context {
-        let value = match *name {
-            "arguments" => {
-                let names = &reads.arguments;
-                let record = arguments::record(question.arguments, names, question.schema);
-                record.map_err(|unfit| unfit.to_string())?
-            }
-            "now" => RestrictedExpression::new_datetime(format!("{utc:.3}Z")),
-            "hour" => RestrictedExpression::new_long(utc.hour().into()),
-            "minute" => RestrictedExpression::new_long(utc.minute().into()),
-            "weekday" => {
-                RestrictedExpression::new_long(utc.weekday().to_monday_one_offset().into())
-            }
-            _ => continue,
-        };
-        fields.push(((*name).to_owned(), value));
-    }
-    Context::from_pairs(fields).map_err(|error| error.to_string())
 }

@@ -293,6 +293,60 @@ fn question() -> Question<'static> {
 }
 
 #[test]
+fn rules_about_one_tool_decide_with_the_general_ones() {
+    let about = |effect: &str, tool: &str| {
+        format!(
+            "@id(\"{effect} {tool}\") {effect}(principal, action, resource == Tool::\"{tool}\");"
+        )
+    };
+    let all = "@id(\"all\") permit(principal, action, resource);";
+    let none = "@id(\"none\") forbid(principal, action, resource) when { context.hour > 5 };";
+    let bad = "forbid(principal, action, resource) when { context.arguments.x };";
+    let (permit, forbid) = (about("permit", "search_records"), about("forbid", "search_records"));
+    let other = about("forbid", "other");
+    let cases: [(&[&str], bool, &[&str], usize); 8] = [
+        (&[&permit], true, &["permit search_records"], 0),
+        (&[&permit, all, &other], true, &["permit search_records", "all"], 0),
+        (&[&forbid, all], false, &["forbid search_records"], 0),
+        (&[&permit, none], false, &["none"], 0),
+        (&[&forbid, none], false, &["forbid search_records", "none"], 0),
+        (&[&permit, bad], false, &[], 1),
+        (&[&about("permit", "other")], false, &[], 0),
+        (&[&other, all], true, &["all"], 0),
+    ];
+    for (rules, allowed, deciding, errors) in cases {
+        let told = told(&policy(&rules.join("\n")), ASK);
+        let deciding = deciding.iter().map(|id| (*id).to_owned()).collect();
+        assert_eq!(told, (allowed, deciding, errors), "{rules:?}");
+    }
+}
+
+#[test]
+fn whoever_differs_in_anything_that_is_read_is_told_apart() {
+    let text = "permit(principal, action, resource) when { principal has subject && \
+                principal.subject == \"ada\" && principal.tenant == \"acme\" && resource.read_only };";
+    let policy = policy(text);
+    let ada = Ask { subject: Some("ada"), tenant: Some("acme"), ..ASK };
+    let effects = Effects { read_only: false, ..ASK.effects };
+    for _ in 0..2 {
+        assert!(told(&policy, ada).0);
+        for other in [
+            ASK,
+            Ask { subject: Some("bob"), ..ada },
+            Ask { tenant: Some("umbrella"), ..ada },
+            Ask { effects, ..ada },
+        ] {
+            assert!(!told(&policy, other).0);
+        }
+    }
+    let now = "permit(principal, action, resource) when { context.now > datetime(\"2026-11-27T12:34:55Z\") };";
+    let policy = self::policy(now);
+    for (at, allowed) in [(NOON, true), ("2026-11-27T12:34:55Z", false), (NOON, true)] {
+        assert_eq!(told(&policy, Ask { at, ..ASK }).0, allowed, "{at}");
+    }
+}
+
+#[test]
 fn reasons_are_cleaned_and_bounded() {
     let long = "x".repeat(500);
     let forbid =

@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, Semaphore, watch};
 
-use super::{Background, Rejected};
 use super::discovery;
 use super::jwt::Jwt;
 use super::keys::{KeySet, Refusal};
 use super::warm::Warm;
+use super::{Background, Rejected};
 use crate::clock::Clock;
 use crate::config::{Issuer, KeySource, Url, shown};
 use crate::fetch::Client;
