@@ -4,9 +4,9 @@
 //   fork('issuer.mjs', [JSON.stringify({ port, keys })])
 //
 // It tells whoever forked it when it is 'ready', and then the path of each request that
-// does not come from a client; and it ends with it. It differs from a server in production in two things:
-// whoever a client's `login_hint` names is signed in, and whatever a client asks for is
-// consented to.
+// does not come from a client; and it ends with it. It differs from a server in
+// production in two things: whoever a client's `login_hint` names is signed in, and
+// whatever a client asks for is consented to.
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import Provider from 'oidc-provider';
@@ -17,6 +17,9 @@ const { port, keys } = JSON.parse(process.argv[2]);
 const SCOPES = [
   'records:get_record', 'records:search_records', 'records:get_revenue_data', 'crm.write', 'crm.delete',
 ];
+
+/** How long a token lives that is to expire during the test, in seconds: enough to be used first. */
+const SHORT = 5;
 
 /** A program that acts for itself. */
 const machine = (id, rest = {}) => ({
@@ -47,12 +50,12 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     machine('ps256', { token_algorithm: 'PS256' }),
     machine('es256', { token_algorithm: 'ES256' }),
     machine('eddsa', { token_algorithm: 'EdDSA' }),
-    machine('hasty', { token_lifetime: 3 }),
+    machine('hasty', { token_lifetime: SHORT }),
     machine('opaque', { token_format: 'opaque' }),
     // Who asks about opaque tokens.
     machine('bulkhead', { grant_types: [] }),
     desktop('desktop'),
-    desktop('mayfly', { token_lifetime: 3 }),
+    desktop('mayfly', { token_lifetime: SHORT }),
     desktop('delegated', { token_claims: { act: { sub: 'assistant' }, tenant: 'acme' } }),
   ],
   extraClientMetadata: { properties: ['token_algorithm', 'token_lifetime', 'token_format', 'token_claims'] },

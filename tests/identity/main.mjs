@@ -25,6 +25,9 @@ dir = "plugins"
 [state]
 dir = "state"
 
+[telemetry]
+log = "debug"
+
 [auth]
 scopes_supported = ["records:get_record"]
 
@@ -37,7 +40,7 @@ tenant_claim = "tenant"
 url = "${issuer.url}/token/introspection"
 client_id = "bulkhead"
 client_secret_env = "ISSUER_SECRET"
-cache = "1s"
+cache = "5s"
 
 [agents.reporting]
 clients = ["ps256", "es256", "eddsa", "hasty", "opaque"]

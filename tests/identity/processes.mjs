@@ -183,6 +183,15 @@ export class Bulkhead {
     return lines.map((line) => JSON.parse(line));
   }
 
+  /** Why a request was refused: for the operator, who follows it up by its id. */
+  cause(requestId) {
+    const ofRequest = (line) => line.includes(`"request_id":"${requestId}"`);
+    return until(`the cause of ${requestId}`, 10, () => {
+      const line = this.log().split('\n').slice(0, -1).find(ofRequest);
+      return line && JSON.parse(line).cause;
+    });
+  }
+
   /** What the server told its operator. */
   log() {
     return readFileSync(this.#log, 'utf8');

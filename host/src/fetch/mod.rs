@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderValue, Method, Request};
+use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -67,12 +67,14 @@ pub enum FetchError {
     Unreachable(String),
     /// The answer is an error, or larger than allowed.
     Answer(String),
+    /// The answer is that this question makes no sense to whoever is asked: status 400.
+    Refused(String),
 }
 
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(why) | Self::Answer(why) => f.write_str(why),
+            Self::Unreachable(why) | Self::Answer(why) | Self::Refused(why) => f.write_str(why),
         }
     }
 }
@@ -167,6 +169,9 @@ impl Client {
                 let what = format!("it answers {} and redirects are not followed", status.as_u16());
                 return Err(FetchError::Answer(what));
             }
+            if status == StatusCode::BAD_REQUEST {
+                return Err(FetchError::Refused("it answers 400".to_owned()));
+            }
             if !status.is_success() {
                 return Err(FetchError::Answer(format!("it answers {}", status.as_u16())));
             }
@@ -200,6 +205,7 @@ impl FetchError {
         match self {
             Self::Unreachable(why) => Self::Unreachable(format!("{place}: {why}")),
             Self::Answer(why) => Self::Answer(format!("{place}: {why}")),
+            Self::Refused(why) => Self::Refused(format!("{place}: {why}")),
         }
     }
 }

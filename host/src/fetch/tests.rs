@@ -132,6 +132,9 @@ async fn what_is_not_a_success_is_an_error_that_says_so() {
         let error = get(&url).await.unwrap_err();
         assert_eq!(error, FetchError::Answer(format!("{url}: {why}")));
     }
+    let url = answers("HTTP/1.1 400 No\r\ncontent-length: 0\r\n\r\n".to_owned());
+    let refused = FetchError::Refused(format!("{url}: it answers 400"));
+    assert_eq!(get(&url).await, Err(refused));
 }
 
 #[tokio::test]

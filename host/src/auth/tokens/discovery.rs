@@ -19,7 +19,7 @@ pub(super) async fn key_set_url(client: &Client, issuer: &Url, name: &str) -> Re
                 Ok(url) => return Ok(url),
                 Err(why) => objections.push(format!("{}: {why}", shown(place.as_str()))),
             },
-            Err(FetchError::Answer(why)) => objections.push(why),
+            Err(FetchError::Answer(why) | FetchError::Refused(why)) => objections.push(why),
             // The other places are on the same machine.
             Err(FetchError::Unreachable(why)) => return Err(why),
         }

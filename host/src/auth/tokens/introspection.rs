@@ -17,7 +17,7 @@ use super::Rejected;
 use super::jwt::strict;
 use super::warm::Digest;
 use crate::config::{Introspection, Url};
-use crate::fetch::Client;
+use crate::fetch::{Client, FetchError};
 use crate::names::Secret;
 
 /// How many requests run at once.
@@ -82,18 +82,31 @@ impl Introspector {
         let turn = tokio::time::timeout(PATIENCE, self.turns.acquire()).await;
         let _turn = turn.map_err(|_| busy())?.map_err(|_| busy())?;
         let fields = [("token", token), ("token_type_hint", "access_token")];
-        let answer = self.client.post_form(&self.url, &fields, &self.client_id, &self.secret).await;
-        let answer = answer.map_err(|error| unavailable(error.to_string()))?;
+        let asked = self.client.post_form(&self.url, &fields, &self.client_id, &self.secret);
+        let answer = match asked.await {
+            Ok(answer) => answer,
+            // What cannot be a token of theirs, some issuers do not call inactive, but
+            // refuse as `unsupported_token_type` (RFC 7009 §2.2.1).
+            Err(FetchError::Refused(_)) => {
+                self.remember_refused(digest, now);
+                return Ok(None);
+            }
+            Err(error) => return Err(unavailable(error.to_string())),
+        };
         let claims = strict(&answer).map_err(|why| unavailable(format!("its answer: {why}")))?;
         match claims.get("active") {
             Some(Value::Bool(true)) => Ok(Some(claims)),
             Some(Value::Bool(false)) => {
-                if let Ok(until) = now.checked_add(REFUSED_FOR) {
-                    self.refused.insert(*digest, until);
-                }
+                self.remember_refused(digest, now);
                 Ok(None)
             }
             _ => Err(unavailable("its answer says not whether the token is active".to_owned())),
+        }
+    }
+
+    fn remember_refused(&self, digest: &Digest, now: Timestamp) {
+        if let Ok(until) = now.checked_add(REFUSED_FOR) {
+            self.refused.insert(*digest, until);
         }
     }
 }
