@@ -16,7 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::error::Error;
 use crate::limits::{Limits, Slowdown};
-use crate::pipeline::{Host, Reread, Rereading};
+use crate::pipeline::{Host, Rereading};
 use crate::plugins::{Plugins, PluginsConfig};
 use crate::policy::{BadPolicy, Policy};
 use crate::runtime::{Sandbox, SandboxError};
@@ -95,11 +95,7 @@ pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
         audit,
         metrics,
         calls: TaskTracker::new(),
-        reload_keys: Mutex::new(rereading(
-            config.clone(),
-            Arc::clone(&last_use),
-            Arc::clone(&clock),
-        )),
+        rereading: Mutex::new(rereading(config, &last_use, &clock)),
         last_use,
         loaded: AtomicBool::new(false),
         ending: AtomicBool::new(false),
@@ -144,21 +140,18 @@ pub fn plugins(config: &Config, clock: &Arc<dyn Clock>) -> Result<Plugins, BootE
     Ok(Plugins::new(plugins, Arc::new(sandbox)))
 }
 
-/// Reads the revocations first: what they say holds for the keys of before, too.
-fn rereading(config: Config, last_use: Arc<LastUse>, clock: Arc<dyn Clock>) -> Rereading {
-    Box::new(move |now: &Identities| {
-        let revoked = Revocations::load(&config.auth.revocations, clock.utc());
-        let revoked = revoked.map_err(Error::internal)?;
-        Ok(match KeyFile::load(&config.auth.keys) {
-            Ok(keys) => Reread {
-                identities: Identities::new(&config, &keys, revoked).remembered_by(&last_use),
-                old_keys: None,
-            },
-            Err(bad) => {
-                Reread { identities: now.with(revoked), old_keys: Some(Error::internal(bad)) }
-            }
-        })
-    })
+fn rereading(config: &Config, last_use: &Arc<LastUse>, clock: &Arc<dyn Clock>) -> Rereading {
+    let (journal, clock) = (config.auth.revocations.clone(), Arc::clone(clock));
+    let (config, last_use) = (config.clone(), Arc::clone(last_use));
+    Rereading {
+        revocations: Box::new(move || {
+            Revocations::load(&journal, clock.utc()).map_err(Error::internal)
+        }),
+        keys: Box::new(move |revoked| {
+            let keys = KeyFile::load(&config.auth.keys).map_err(Error::internal)?;
+            Ok(Identities::new(&config, &keys, revoked).remembered_by(&last_use))
+        }),
+    }
 }
 
 /// What names this process in its records, among replicas and over restarts.

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{self, Identities, LastUse, Principal, Tokens};
+use crate::auth::{self, Identities, LastUse, Principal, Revocations, Tokens};
 use crate::clock::Clock;
 use crate::config::RateLimit;
 use crate::error::{Code, Error, Retry};
@@ -85,7 +85,7 @@ pub struct Host {
     pub calls: TaskTracker,
     /// Reads keys and revocations anew; locked, so that an older reading never replaces
     /// a newer.
-    pub reload_keys: Mutex<Rereading>,
+    pub rereading: Mutex<Rereading>,
     /// When keys were last used.
     pub last_use: Arc<LastUse>,
     /// The plugins have been looked for.
@@ -98,19 +98,12 @@ pub struct Host {
     pub end_calls: CancellationToken,
 }
 
-/// Reads who may ask anew, given who may ask now.
-///
-/// # Errors
-/// Where what was revoked cannot be read: then nothing is to change.
-pub type Rereading = Box<dyn Fn(&Identities) -> Result<Reread, Error> + Send>;
-
-/// Who may ask from now on.
-#[derive(Debug)]
-pub struct Reread {
-    /// With what is revoked now, and the keys of now where they can be read.
-    pub identities: Identities,
-    /// Why the keys are those from before.
-    pub old_keys: Option<Error>,
+/// Reads anew who may ask.
+pub struct Rereading {
+    /// What was revoked.
+    pub revocations: Box<dyn Fn() -> Result<Revocations, Error> + Send>,
+    /// The keys, without what was revoked.
+    pub keys: Box<dyn Fn(Revocations) -> Result<Identities, Error> + Send>,
 }
 
 impl fmt::Debug for Host {
@@ -506,27 +499,31 @@ impl Host {
     /// # Errors
     /// `INTERNAL` when one of the two cannot be read; that one stays as it was.
     pub fn reload_keys(&self) -> Result<(), Error> {
-        self.reread()?.map_or(Ok(()), Err)
-    }
-
-    /// As [`Self::reload_keys`], for whoever has revoked something: that takes effect
-    /// however bad the keys' file is, and is told so.
-    ///
-    /// # Errors
-    /// `INTERNAL` when what was revoked cannot be read; all stays as it was.
-    pub fn reload_revocations(&self) -> Result<(), Error> {
-        if let Some(error) = self.reread()? {
-            tracing::error!("the keys stay as they were: {}", error.cause().unwrap_or_default());
+        let read = self.rereading.lock().unwrap_or_else(PoisonError::into_inner);
+        match (read.keys)((read.revocations)()?) {
+            Ok(identities) => self.replace(identities),
+            Err(bad) => {
+                // What was revoked holds for the keys of before, too.
+                self.replace(self.identities.load().with((read.revocations)()?));
+                return Err(bad);
+            }
         }
         Ok(())
     }
 
-    fn reread(&self) -> Result<Option<Error>, Error> {
-        let read = self.reload_keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let Reread { identities, old_keys } = read(&self.identities.load())?;
-        let before = self.identities.swap(Arc::new(identities));
-        // Whoever is being served is looked at again.
-        before.superseded().cancel();
-        Ok(old_keys)
+    /// Reads anew what was revoked, and that alone: however many keys there are, and
+    /// whatever is wrong with them, it takes effect.
+    ///
+    /// # Errors
+    /// `INTERNAL` when it cannot be read; all stays as it was.
+    pub fn reload_revocations(&self) -> Result<(), Error> {
+        let read = self.rereading.lock().unwrap_or_else(PoisonError::into_inner);
+        self.replace(self.identities.load().with((read.revocations)()?));
+        Ok(())
+    }
+
+    /// Whoever is being served is looked at again.
+    fn replace(&self, identities: Identities) {
+        self.identities.swap(Arc::new(identities)).superseded().cancel();
     }
 }

@@ -30,6 +30,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// What the public listener lets in.
 #[derive(Clone, Debug)]
 pub struct Edge {
+    /// What it is reached by.
+    scheme: Scheme,
     allowed_origins: Vec<String>,
     public: Option<Site>,
     allowed_hosts: Vec<Authority>,
@@ -64,6 +66,7 @@ impl Edge {
     /// configuration has refused them.
     pub fn new(server: &Server) -> Self {
         Self {
+            scheme: if server.tls.is_some() { Scheme::Https } else { Scheme::Http },
             allowed_origins: server.allowed_origins.clone(),
             public: server.public_url.as_deref().and_then(Site::of_url),
             allowed_hosts: server
@@ -121,9 +124,10 @@ impl Edge {
             return false;
         };
         let port = site.port();
-        let own = site.scheme == Scheme::Http
+        let named = host.port.unwrap_or(self.scheme.default_port());
+        let own = site.scheme == self.scheme
             && site.authority.is_loopback()
-            && (port == local.port() || host.is_loopback() && port == host.port.unwrap_or(80));
+            && (port == local.port() || host.is_loopback() && port == named);
         own || self.public.as_ref().is_some_and(|public| public.is_same(&site))
             || self
                 .allowed_origins
@@ -278,6 +282,15 @@ enum Scheme {
     Https,
 }
 
+impl Scheme {
+    fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
 /// A web origin (RFC 6454).
 #[derive(Clone, Debug)]
 struct Site {
@@ -304,11 +317,7 @@ impl Site {
     }
 
     fn port(&self) -> u16 {
-        let default = match self.scheme {
-            Scheme::Http => 80,
-            Scheme::Https => 443,
-        };
-        self.authority.port.unwrap_or(default)
+        self.authority.port.unwrap_or(self.scheme.default_port())
     }
 
     fn is_same(&self, other: &Self) -> bool {
