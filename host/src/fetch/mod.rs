@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -169,7 +169,7 @@ impl Client {
                 let what = format!("it answers {} and redirects are not followed", status.as_u16());
                 return Err(FetchError::Answer(what));
             }
-            if status == StatusCode::BAD_REQUEST {
+            if status.as_u16() == 400 {
                 return Err(FetchError::Refused("it answers 400".to_owned()));
             }
             if !status.is_success() {

@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// only a moment later.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
 
-/// How many refusals are remembered, of 40 bytes each.
+/// How many refusals are remembered, of some 50 bytes each.
 const MOST_REFUSED: usize = 10_000;
 
 /// The one who knows.
@@ -70,10 +70,11 @@ impl Introspector {
     pub(super) async fn ask(
         &self,
         token: &str,
-        digest: &Digest,
+        digest: Option<Digest>,
         now: Timestamp,
     ) -> Result<Option<Map<String, Value>>, Rejected> {
-        if self.refused.get(digest).is_some_and(|until| now < until) {
+        let refused = digest.and_then(|digest| self.refused.get(&digest));
+        if refused.is_some_and(|until| now < until) {
             return Ok(None);
         }
         let unavailable = |why: String| Rejected::IssuerUnavailable(why);
@@ -104,9 +105,9 @@ impl Introspector {
         }
     }
 
-    fn remember_refused(&self, digest: &Digest, now: Timestamp) {
-        if let Ok(until) = now.checked_add(REFUSED_FOR) {
-            self.refused.insert(*digest, until);
+    fn remember_refused(&self, digest: Option<Digest>, now: Timestamp) {
+        if let (Some(digest), Ok(until)) = (digest, now.checked_add(REFUSED_FOR)) {
+            self.refused.insert(digest, until);
         }
     }
 }
