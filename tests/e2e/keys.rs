@@ -79,10 +79,9 @@ async fn whoever_is_cut_off_is_refused_on_the_next_call_until_it_is_lifted() {
     let alice = host.client("alice").await;
     let zoe = host.with_key(&host.key("bob", &["--subject", "zoë"]).await.key);
     let bob = host.client("bob").await;
-    for (who, cut_off, others) in [
-        (["--agent", "alice"], &alice, [&bob, &zoe]),
-        (["--subject", "zoë"], &zoe, [&alice, &bob]),
-    ] {
+    for (who, cut_off, others) in
+        [(["--agent", "alice"], &alice, [&bob, &zoe]), (["--subject", "zoë"], &zoe, [&alice, &bob])]
+    {
         is_served(cut_off).await;
         let told = host.cli_ok(&["revoke", who[0], who[1], "--reason", "it loops", "--json"]).await;
         assert_eq!(parsed(&told)["confirmed"], true, "{told}");

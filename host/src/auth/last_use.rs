@@ -85,10 +85,8 @@ impl LastUse {
     /// When the file cannot be written; it is tried again with the next change.
     pub fn write(&self) -> io::Result<()> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed: Vec<_> = keys
-            .iter()
-            .filter_map(|(id, kept)| Some((id.clone(), kept.is_new()?)))
-            .collect();
+        let changed: Vec<_> =
+            keys.iter().filter_map(|(id, kept)| Some((id.clone(), kept.is_new()?))).collect();
         if changed.is_empty() {
             return Ok(());
         }
@@ -218,7 +216,10 @@ mod tests {
         forget_oldest(&mut times, 10);
         assert_eq!(times.len(), 10);
         forget_oldest(&mut times, 5);
-        assert_eq!(times.keys().map(String::as_str).collect::<Vec<_>>(), ["k5", "k6", "k7", "k8", "k9"]);
+        assert_eq!(
+            times.keys().map(String::as_str).collect::<Vec<_>>(),
+            ["k5", "k6", "k7", "k8", "k9"]
+        );
     }
 
     #[cfg(unix)]

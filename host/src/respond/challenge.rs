@@ -12,6 +12,9 @@ use crate::names::Scope;
 /// Where clients find the document of a resource: in front of its path (RFC 9728 §3.1).
 pub const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
+/// The challenge where the operator hands out keys.
+const OF_KEYS: &str = r#"Bearer realm="bulkhead""#;
+
 /// How clients get a credential: fixed by the configuration.
 #[derive(Clone, Debug)]
 pub struct Challenges {
@@ -66,14 +69,13 @@ impl Challenges {
     /// The challenge to a refused request that `presented` a credential or did not; none
     /// where a credential would not help.
     pub(super) fn header(&self, error: &Error, presented: bool) -> Option<HeaderValue> {
-        let text = match (error.code(), &self.oauth) {
-            (Code::Unauthenticated, None) => r#"Bearer realm="bulkhead""#.to_owned(),
-            (Code::InsufficientScope, None) => {
-                r#"Bearer realm="bulkhead", error="insufficient_scope""#.to_owned()
-            }
-            (Code::Unauthenticated, Some(oauth)) => oauth.unauthenticated(presented),
-            (Code::InsufficientScope, Some(oauth)) => oauth.insufficient(error),
-            (_, _) => return None,
+        let oauth = self.oauth.as_ref();
+        let text = if *error.code() == Code::Unauthenticated {
+            oauth.map_or_else(|| OF_KEYS.to_owned(), |oauth| oauth.unauthenticated(presented))
+        } else if *error.code() == Code::InsufficientScope {
+            oauth.map_or_else(|| OF_KEYS.to_owned(), |oauth| oauth.insufficient(error))
+        } else {
+            return None;
         };
         HeaderValue::try_from(text).ok()
     }

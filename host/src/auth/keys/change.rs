@@ -300,7 +300,8 @@ mod tests {
         assert_eq!(kept.keys().len(), 5);
         assert_eq!(kept.keys()[0].expires, Some(at("2026-11-24T07:30:00Z")));
 
-        let unknown = Rotation { id: "nobody".parse().unwrap(), overlap: Duration::ZERO, expires: None };
+        let unknown =
+            Rotation { id: "nobody".parse().unwrap(), overlap: Duration::ZERO, expires: None };
         assert!(rotate(&path, &unknown, later, |_| None).unwrap().is_none());
         let known = Rotation { id: forever.id.clone(), ..unknown };
         let refused = rotate(&path, &known, later, |_| Some("it is revoked".to_owned()));

@@ -419,7 +419,8 @@ mod tests {
 
     #[test]
     fn what_a_person_wrote_is_read_in_either_way() {
-        let plain = entry("good", "a", DIGEST, "scopes = [ \"a:*\", 'b' ,]  \nsubject = \"x\\\"y\"");
+        let plain =
+            entry("good", "a", DIGEST, "scopes = [ \"a:*\", 'b' ,]  \nsubject = \"x\\\"y\"");
         let edited = plain.replace("scopes = [", "scopes = [ # mine\n");
         assert!(as_written(&plain).is_some());
         assert!(as_written(&edited).is_none());
@@ -457,17 +458,20 @@ mod tests {
             (time.clone(), proptest::option::of(time.clone()), proptest::option::of(time)),
             proptest::option::of("[a-z0-9]{12}"),
         )
-            .prop_map(|((id, agent, subject), scopes, (created, expires, revoked), replaces)| Key {
-                digest: SecretDigest::of(&id),
-                id: id.parse().unwrap(),
-                agent: agent.parse().unwrap(),
-                subject: subject.map(|subject| subject.parse().unwrap()),
-                scopes: scopes.map(|all| all.iter().map(|scope| scope.parse().unwrap()).collect()),
-                created,
-                expires,
-                revoked,
-                replaces: replaces.map(|id| id.parse().unwrap()),
-            })
+            .prop_map(
+                |((id, agent, subject), scopes, (created, expires, revoked), replaces)| Key {
+                    digest: SecretDigest::of(&id),
+                    id: id.parse().unwrap(),
+                    agent: agent.parse().unwrap(),
+                    subject: subject.map(|subject| subject.parse().unwrap()),
+                    scopes: scopes
+                        .map(|all| all.iter().map(|scope| scope.parse().unwrap()).collect()),
+                    created,
+                    expires,
+                    revoked,
+                    replaces: replaces.map(|id| id.parse().unwrap()),
+                },
+            )
     }
 
     proptest! {

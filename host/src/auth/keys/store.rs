@@ -185,7 +185,10 @@ mod tests {
 
         folder.write("c.toml", entries(&["dddd", "aaaa"]));
         let what = refused(&folder.file(""));
-        assert!(what.contains("c.toml: key `aaaa` is in ") && what.contains("a.toml too"), "{what}");
+        assert!(
+            what.contains("c.toml: key `aaaa` is in ") && what.contains("a.toml too"),
+            "{what}"
+        );
 
         folder.write("c.toml", "nonsense");
         let what = refused(&folder.file(""));

@@ -129,7 +129,8 @@ mod tests {
             assert!(jsonschema::is_valid(&schema, &json!(secret.expose())));
         }
         assert!(!jsonschema::is_valid(&schema, &json!("bhk_id_secret")));
-        let documented = include_str!("text.rs").lines().any(|line| line == format!("//! {PATTERN}"));
+        let documented =
+            include_str!("text.rs").lines().any(|line| line == format!("//! {PATTERN}"));
         assert!(documented);
     }
 

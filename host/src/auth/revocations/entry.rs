@@ -276,9 +276,10 @@ impl What {
         }
         match <[Selector; 1]>::try_from(selectors) {
             Ok([selector]) => Ok(selector),
-            Err(_) => Err(
-                "expected one of `key`, `agent`, `subject`, `token` and `everything`".to_owned()
-            ),
+            Err(_) => {
+                Err("expected one of `key`, `agent`, `subject`, `token` and `everything`"
+                    .to_owned())
+            }
         }
     }
 
@@ -380,7 +381,10 @@ mod tests {
             (r#"{"time":"T","revoke":{"token":"\u0000"}}"#, "`token`: 1 to 1024 bytes"),
             (r#"{"time":"T","revoke":{"everything":true}}"#, "`everything` needs"),
             (r#"{"time":"T","revoke":{"key":"aaaa","issued_before":"T"}}"#, "`issued_before`: ex"),
-            (r#"{"time":"T","revoke":{"agent":"a","expires":"2026-11-28T09:00:00Z"}}"#, "`expires` b"),
+            (
+                r#"{"time":"T","revoke":{"agent":"a","expires":"2026-11-28T09:00:00Z"}}"#,
+                "`expires` b",
+            ),
             (r#"{"time":"T","revoke":{"agent":"a"}}"#, "`time`: expected a time"),
             (r#"{"time":"T","lift":{"key":"aaaa"}}"#, "a revoked key stays revoked"),
             (r#"{"time":"T","lift":{"agent":"a","issued_before":"T"}}"#, "`lift` takes no time"),

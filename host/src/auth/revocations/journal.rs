@@ -139,9 +139,7 @@ mod tests {
     use crate::auth::owner_only::tests::Folder;
 
     fn entry(agent: &str) -> Entry {
-        let line = format!(
-            r#"{{"time":"2026-11-28T09:00:00Z","revoke":{{"agent":"{agent}"}}}}"#
-        );
+        let line = format!(r#"{{"time":"2026-11-28T09:00:00Z","revoke":{{"agent":"{agent}"}}}}"#);
         Entry::parse(line.as_bytes()).unwrap()
     }
 

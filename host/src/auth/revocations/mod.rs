@@ -200,9 +200,8 @@ impl Revocations {
 
     fn token(&self, issuer: &str, id: &str) -> Option<&Since> {
         let of_this_id = self.tokens.get(id)?;
-        let meant = |token: &&OneToken| {
-            token.issuer.as_ref().is_none_or(|meant| meant.as_str() == issuer)
-        };
+        let meant =
+            |token: &&OneToken| token.issuer.as_ref().is_none_or(|meant| meant.as_str() == issuer);
         of_this_id.iter().find(meant).map(|token| &token.since)
     }
 

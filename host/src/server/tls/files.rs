@@ -120,16 +120,14 @@ fn key(path: &Path) -> Result<PrivateKeyDer<'static>, BadTls> {
 
 fn no_pair(files: &config::Tls, error: &rustls::Error) -> BadTls {
     let certificate = files.certificate.display();
-    match error {
-        rustls::Error::InconsistentKeys(_) => {
-            let what = format!("is not the key of the first certificate in {certificate}");
-            bad("key", &files.key, &what)
-        }
-        rustls::Error::InvalidCertificate(_) => {
-            bad("certificate", &files.certificate, &format!("cannot be used: {error}"))
-        }
-        error => bad("key", &files.key, &format!("cannot be used with {certificate}: {error}")),
+    if matches!(error, rustls::Error::InconsistentKeys(_)) {
+        let what = format!("is not the key of the first certificate in {certificate}");
+        return bad("key", &files.key, &what);
     }
+    if matches!(error, rustls::Error::InvalidCertificate(_)) {
+        return bad("certificate", &files.certificate, &format!("cannot be used: {error}"));
+    }
+    bad("key", &files.key, &format!("cannot be used with {certificate}: {error}"))
 }
 
 /// By what the certificates of clients are judged: two files, where they are named.

@@ -395,10 +395,8 @@ async fn sessions_are_taken_up_again_where_no_certificate_is_asked_for() {
                 assert_eq!(session.protocol_version(), Some(ProtocolVersion::TLSv1_3));
                 kind = session.handshake_kind();
             }
-            match expected {
-                HandshakeKind::Resumed => assert_eq!(kind, Some(HandshakeKind::Resumed)),
-                _ => assert_ne!(kind, Some(HandshakeKind::Resumed)),
-            }
+            let resumed = kind == Some(HandshakeKind::Resumed);
+            assert_eq!(resumed, expected == HandshakeKind::Resumed);
         })
         .await;
     }
