@@ -442,11 +442,10 @@ mod tests {
     #[test]
     fn a_gate_says_it_in_the_status_and_has_no_id() {
         let challenge = r#"www-authenticate: Bearer realm="bulkhead""#;
-        let step_up = r#"www-authenticate: Bearer realm="bulkhead", error="insufficient_scope""#;
         let wait = Retry::After(Duration::from_millis(1_001));
         for (error, status, said) in [
             (Error::new(Code::Unauthenticated, "x"), 401, vec![challenge]),
-            (Error::new(Code::InsufficientScope, "x"), 403, vec![step_up]),
+            (Error::new(Code::InsufficientScope, "x"), 403, vec![challenge]),
             (Error::new(Code::OriginForbidden, "x"), 403, vec![]),
             (Error::new(Code::MethodNotAllowed, "x"), 405, vec!["allow: POST"]),
             (Error::new(Code::NotAcceptable, "x"), 406, vec![]),
