@@ -428,6 +428,10 @@ async fn record_refusal(host: &Host, head: &Head, refused: Error) -> Error {
     if host.limits.charge(Stranger).is_err() {
         return refused;
     }
+    if *refused.code() == Code::Unauthenticated && !matches!(head.presented, Presented::None) {
+        let cause = refused.cause().map(|cause| clean_line(cause, MAX_LINE_CHARS));
+        tracing::info!(request_id = %head.request_id, cause, "a credential was not accepted");
+    }
     let open = match host.audit.open(head.request_id) {
         Ok(open) => open,
         Err(unavailable) => return unavailable,

@@ -106,7 +106,7 @@ fn objection(known: &Known, now: Timestamp) -> Option<String> {
 }
 
 fn missing() -> Error {
-    let text = "A credential is needed: send `Authorization: Bearer KEY`.";
+    let text = "A credential is needed: send `Authorization: Bearer CREDENTIAL`.";
     Error::new(Code::Unauthenticated, text).because("none presented")
 }
 
