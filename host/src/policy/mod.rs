@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `principal` | `Agent::"NAME"`, in `Role::"NAME"` for each of its roles | `subject`, `tenant` (strings, where the credential tells them), `scopes` (a set of strings), `credential` (`"key"`, `"token"`, `"certificate"`, `"anonymous"`, `"local"`) |
 //! | `action` | `Action::"call"` | |
-//! | `resource` | `Tool::"NAME"`, in `Plugin::"NAME"` | `plugin`, and the annotations `read_only`, `destructive`, `idempotent`, `open_world` (by default as in MCP: false, true, false, true) |
+//! | `resource` | `Tool::"NAME"`, in `Plugin::"NAME"` | `plugin`, and the annotations `read_only`, `destructive`, `idempotent`, `open_world` (by default as in MCP: false, true, false, true; what is read-only is not destructive) |
 //! | `context` | a record | `arguments` (a record), `now` (a datetime, to the second), and in UTC `hour` (0 to 23), `minute`, `weekday` (1 is Monday, 7 Sunday) |
 //!
 //! An argument that is not there, or `null`, is not in `context.arguments`: ask with

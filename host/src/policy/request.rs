@@ -67,9 +67,11 @@ pub struct Effects {
 impl From<Option<Annotations>> for Effects {
     fn from(annotations: Option<Annotations>) -> Self {
         let told = annotations.unwrap_or_default();
+        let read_only = told.read_only_hint.unwrap_or(false);
         Self {
-            read_only: told.read_only_hint.unwrap_or(false),
-            destructive: told.destructive_hint.unwrap_or(true),
+            read_only,
+            // Meaningful only for a tool that changes something (MCP, `ToolAnnotations`).
+            destructive: !read_only && told.destructive_hint.unwrap_or(true),
             idempotent: told.idempotent_hint.unwrap_or(false),
             open_world: told.open_world_hint.unwrap_or(true),
         }
