@@ -8,6 +8,7 @@
 #![expect(
     clippy::print_stdout,
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "a bench: it prints, fails loudly, and lives on real time"
 )]
