@@ -12,7 +12,7 @@
 //! authorization server to ask. The listeners are bound before. With `auth.issuers`
 //! there are TCP connections to their ports and to that of name servers, and datagrams
 //! to anywhere, since names are asked for by them and no kernel of today can bound them
-//! (see [`outgoing`]).
+//! (see `outgoing`).
 
 #[cfg(target_os = "linux")]
 mod files;

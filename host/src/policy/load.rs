@@ -26,7 +26,7 @@ use crate::config::{Agent, Position, Problem, shown};
 use crate::names::AgentName;
 use crate::text::clean_line;
 
-/// The largest policy file, in bytes: [`split::MOST_STATEMENTS`] long ones.
+/// The largest policy file, in bytes: `split::MOST_STATEMENTS` long ones.
 pub const MOST_BYTES: usize = 1 << 20;
 
 /// The stack on which a file is parsed. Cedar's parser recurses, and frees what it made by
