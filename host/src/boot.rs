@@ -70,8 +70,8 @@ pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let plugins = plugins(config, &clock)?;
     let keys = KeyFile::load(&config.auth.keys).map_err(BootError::Keys)?;
-    let revocations =
-        Revocations::load(&config.auth.revocations, clock.utc()).map_err(BootError::Revocations)?;
+    let revocations = Revocations::load_first(&config.auth.revocations, clock.utc())
+        .map_err(BootError::Revocations)?;
     let last_use = Arc::new(LastUse::of(&config.state.dir));
     let identities = Identities::new(config, &keys, revocations).remembered_by(&last_use);
     // Of 100,000 keys, some 30 MiB that nothing looks at again.
@@ -144,8 +144,8 @@ fn rereading(config: &Config, last_use: &Arc<LastUse>, clock: &Arc<dyn Clock>) -
     let (journal, clock) = (config.auth.revocations.clone(), Arc::clone(clock));
     let (config, last_use) = (config.clone(), Arc::clone(last_use));
     Rereading {
-        revocations: Box::new(move || {
-            Revocations::load(&journal, clock.utc()).map_err(Error::internal)
+        revocations: Box::new(move |before| {
+            before.load_again(&journal, clock.utc()).map_err(Error::internal)
         }),
         keys: Box::new(move |revoked| {
             let keys = KeyFile::load(&config.auth.keys).map_err(Error::internal)?;

@@ -13,6 +13,7 @@
 //! order the others do.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,7 +48,8 @@ use crate::validation;
 /// The longest line of a guest's log or progress that is passed on, in characters.
 const MAX_LINE_CHARS: usize = 500;
 
-/// How many refusals of strangers are recorded: ten a second, a hundred at once.
+/// How many refusals of strangers are recorded, of those who present a credential and of
+/// those who do not: ten a second, a hundred at once.
 const STRANGERS: RateLimit = RateLimit {
     rate: Rate { cells: NonZeroU32::new(10).unwrap(), per: Duration::from_secs(1) },
     burst: NonZeroU32::new(100).unwrap(),
@@ -100,10 +102,10 @@ pub struct Host {
 
 /// Reads anew who may ask.
 pub struct Rereading {
-    /// What was revoked.
-    pub revocations: Box<dyn Fn() -> Result<Revocations, Error> + Send>,
+    /// What was revoked; more than before, or the same.
+    pub revocations: Box<dyn Fn(&Revocations) -> Result<Revocations, Error> + Send>,
     /// The keys, without what was revoked.
-    pub keys: Box<dyn Fn(Revocations) -> Result<Identities, Error> + Send>,
+    pub keys: Box<dyn Fn(Arc<Revocations>) -> Result<Identities, Error> + Send>,
 }
 
 impl fmt::Debug for Host {
@@ -147,7 +149,8 @@ pub async fn answer(
     };
     let Request { version, meta, method } = request;
     let answer = if let Method::CallTool(tool_call) = method {
-        let told = Told { request_id: head.request_id, meta, progress, cancel };
+        let told =
+            Told { request_id: head.request_id, source: head.source, meta, progress, cancel };
         Ok(Answer::Called(call(host, principal, tool_call, told).await))
     } else {
         answer_at_once(host, principal, method)
@@ -178,6 +181,7 @@ fn answer_at_once(host: &Host, principal: Principal, method: Method) -> Result<A
 /// What comes with a call besides its tool and arguments.
 struct Told {
     request_id: RequestId,
+    source: Option<IpAddr>,
     meta: Meta,
     progress: mpsc::Sender<Progress>,
     cancel: CancellationToken,
@@ -302,7 +306,7 @@ async fn unless_cancelled<T>(
 
 /// What the guest learns of its call, and who hears what it says meanwhile.
 fn context_of(told: Told) -> CallContext {
-    let Told { request_id, meta, progress, cancel } = told;
+    let Told { request_id, source: _, meta, progress, cancel } = told;
     CallContext {
         request_id,
         traceparent: meta.trace.traceparent.as_deref().map(Arc::from),
@@ -370,6 +374,7 @@ fn open_record(
 ) -> Result<OpenRecord, Error> {
     let mut open = host.audit.open(told.request_id)?;
     let record = &mut open.record;
+    record.source = told.source;
     record.trace_id = told.meta.trace.traceparent.as_deref().and_then(trace_id).map(Box::from);
     record.agent = Some(principal.agent().clone());
     record.subject = principal.subject().cloned();
@@ -395,14 +400,14 @@ async fn close_record(
 }
 
 /// Turns somebody away: recorded, and slower the more often that source has failed.
+/// Failed has, too, whose token nobody could be asked about: asking costs its issuer.
 async fn turn_away(host: &Host, head: &Head, refused: Error) -> Error {
     let presented = !matches!(head.presented, Presented::None);
-    let failed = *refused.code() == Code::Unauthenticated;
-    if failed {
+    if *refused.code() == Code::Unauthenticated {
         host.metrics.turned_away(presented);
     }
     let refused = record_refusal(host, head, refused).await;
-    if !(failed && presented && head.channel == Channel::Http) {
+    if !(presented && head.channel == Channel::Http) {
         return refused;
     }
     match host.slowdown.failed(head.source) {
@@ -425,27 +430,35 @@ async fn turn_away(host: &Host, head: &Head, refused: Error) -> Error {
 /// able to fill the disk.
 async fn record_refusal(host: &Host, head: &Head, refused: Error) -> Error {
     log_ending(head.request_id, &Err::<(), _>(refused.clone()));
-    if host.limits.charge(Stranger).is_err() {
+    let presented = !matches!(head.presented, Presented::None);
+    if host.limits.charge(Stranger { presented }).is_err() {
         return refused;
     }
-    if *refused.code() == Code::Unauthenticated && !matches!(head.presented, Presented::None) {
+    let source = head.source;
+    if *refused.code() == Code::Unauthenticated && presented {
         let cause = refused.cause().map(|cause| clean_line(cause, MAX_LINE_CHARS));
-        tracing::info!(request_id = %head.request_id, cause, "a credential was not accepted");
+        let (request_id, source) = (head.request_id, source.map(tracing::field::display));
+        tracing::info!(%request_id, source, cause, "a credential was not accepted");
     }
-    let open = match host.audit.open(head.request_id) {
+    let mut open = match host.audit.open(head.request_id) {
         Ok(open) => open,
         Err(unavailable) => return unavailable,
     };
+    open.record.source = source;
     open.close(Ending::from(&refused)).await;
     refused
 }
 
-/// Whoever was turned away, all of them together.
-struct Stranger;
+/// Whoever was turned away, all of them together; but whoever presents nothing cannot
+/// hide those who try credentials.
+struct Stranger {
+    presented: bool,
+}
 
 impl Metered for Stranger {
     fn meters(&self) -> impl Iterator<Item = Meter> {
-        std::iter::once(Meter { limit: "gate.rate", key: MeterKey::strangers(), rate: STRANGERS })
+        let key = MeterKey::turned_away(self.presented);
+        std::iter::once(Meter { limit: "gate.rate", key, rate: STRANGERS })
     }
 }
 
@@ -501,18 +514,26 @@ impl Host {
     /// authenticated by what was there before.
     ///
     /// # Errors
-    /// `INTERNAL` when one of the two cannot be read; that one stays as it was.
+    /// `INTERNAL` when one of the two cannot be read: that one stays as it was, and the
+    /// other is in force.
     pub fn reload_keys(&self) -> Result<(), Error> {
         let read = self.rereading.lock().unwrap_or_else(PoisonError::into_inner);
-        match (read.keys)((read.revocations)()?) {
-            Ok(identities) => self.replace(identities),
+        let before = self.identities.load_full();
+        let (revoked, unread) = match (read.revocations)(before.revocations()) {
+            Ok(revoked) => (Arc::new(revoked), None),
+            Err(bad) => (Arc::clone(before.revocations()), Some(bad)),
+        };
+        match (read.keys)(Arc::clone(&revoked)) {
+            Ok(identities) => {
+                self.replace(identities);
+                unread.map_or(Ok(()), Err)
+            }
             Err(bad) => {
                 // What was revoked holds for the keys of before, too.
-                self.replace(self.identities.load().with((read.revocations)()?));
-                return Err(bad);
+                self.replace(before.with(revoked));
+                Err(bad)
             }
         }
-        Ok(())
     }
 
     /// Reads anew what was revoked, and that alone: however many keys there are, and
@@ -522,7 +543,9 @@ impl Host {
     /// `INTERNAL` when it cannot be read; all stays as it was.
     pub fn reload_revocations(&self) -> Result<(), Error> {
         let read = self.rereading.lock().unwrap_or_else(PoisonError::into_inner);
-        self.replace(self.identities.load().with((read.revocations)()?));
+        let before = self.identities.load_full();
+        let revoked = (read.revocations)(before.revocations())?;
+        self.replace(before.with(Arc::new(revoked)));
         Ok(())
     }
 

@@ -175,6 +175,44 @@ async fn a_damaged_journal_stops_a_start_and_not_a_server() {
 }
 
 #[tokio::test]
+async fn a_journal_that_is_gone_or_shorter_is_no_empty_one() {
+    let host = alice_and_bob().await;
+    let (alice, bob) = (host.client("alice").await, host.client("bob").await);
+    host.cli_ok(&["revoke", "--agent", "alice"]).await;
+    let journal = host.state("revocations.jsonl");
+    let good = std::fs::read_to_string(&journal).unwrap();
+    let mark = host.log.mark();
+    write_private(&journal, "");
+    host.log.line_after(mark, "holds 0 entries, of 1 that were read before").await;
+    is_refused(&alice).await;
+    let mark = host.log.mark();
+    std::fs::remove_file(&journal).unwrap();
+    host.log.line_after(mark, "was here and is gone").await;
+    is_refused(&alice).await;
+    is_served(&bob).await;
+    // A change of the keys is heeded all the same.
+    let keys = host.state("keys.toml");
+    let both = std::fs::read_to_string(&keys).unwrap();
+    write_private(&keys, "");
+    until("the keys are gone", async || {
+        (bob.call("echo", hello()).await.status == 401).then_some(())
+    })
+    .await;
+    write_private(&keys, &both);
+
+    let folder = host.stop().await;
+    let refused = folder.serve_on("127.0.0.1:0").await;
+    assert_eq!(refused.status.code(), Some(78));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("restore the file from a copy"), "{said}");
+    // As an editor leaves it that writes no last line's end.
+    write_private(&journal, good.trim_end());
+    let host = Host::start(folder).await;
+    is_refused(&host.with_key(alice.key())).await;
+    is_served(&host.with_key(bob.key())).await;
+}
+
+#[tokio::test]
 async fn malformed_keys_are_told_and_weaken_nothing() {
     let host = alice_and_bob().await;
     let (alice, bob) = (host.client("alice").await, host.client("bob").await);
@@ -207,7 +245,13 @@ async fn malformed_keys_are_told_and_weaken_nothing() {
     is_served(&bob).await;
 
     // However bad the keys are, what is revoked is revoked.
+    write_private(&keys, &good);
+    let second = host.client("alice").await;
+    let good = std::fs::read_to_string(&keys).unwrap();
+    let id = second.key().split('_').nth(1).unwrap().to_owned();
     write_private(&keys, "nonsense");
+    host.cli_ok(&["key", "revoke", &id]).await;
+    is_refused(&second).await;
     host.cli_ok(&["revoke", "--agent", "alice"]).await;
     is_refused(&alice).await;
     is_served(&bob).await;

@@ -38,7 +38,7 @@ pub async fn authenticate(
     {
         let identity = match tokens.known(token.expose(), now) {
             Some(known) => known,
-            None => tokens.verify(token.expose(), now).await.map_err(rejected)?,
+            None => tokens.verify(token.expose(), head.source, now).await.map_err(rejected)?,
         };
         // Looked up after the wait: what was revoked meanwhile counts.
         return accepted(&identities.load(), identity);

@@ -26,7 +26,7 @@ pub struct Identities {
     keys: Arc<HashMap<KeyId, Known>>,
     agents: Arc<Agents>,
     anonymous: Option<Arc<Identity>>,
-    revocations: Revocations,
+    revocations: Arc<Revocations>,
     superseded: CancellationToken,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Known {
 
 impl Identities {
     /// The agents of `config` with the keys of `file`, without what was revoked.
-    pub fn new(config: &Config, file: &KeyFile, revocations: Revocations) -> Self {
+    pub fn new(config: &Config, file: &KeyFile, revocations: impl Into<Arc<Revocations>>) -> Self {
         let agents = Agents::new(config);
         let mut shared = SharedScopes::default();
         let known = |key: &Key| {
@@ -60,7 +60,7 @@ impl Identities {
             keys,
             anonymous: anonymous.map(|agent| Arc::new(agents.anonymous(agent))),
             agents: Arc::new(agents),
-            revocations,
+            revocations: revocations.into(),
             superseded: CancellationToken::new(),
         }
     }
@@ -79,7 +79,7 @@ impl Identities {
 
     /// The same keys and agents, with other revocations.
     #[must_use]
-    pub fn with(&self, revocations: Revocations) -> Self {
+    pub fn with(&self, revocations: Arc<Revocations>) -> Self {
         Self {
             keys: Arc::clone(&self.keys),
             agents: Arc::clone(&self.agents),
@@ -96,6 +96,11 @@ impl Identities {
         {
             key.used.mark(now);
         }
+    }
+
+    /// What was revoked.
+    pub fn revocations(&self) -> &Arc<Revocations> {
+        &self.revocations
     }
 
     /// Why `identity` is not accepted any more; nothing while it is.
@@ -162,6 +167,7 @@ impl Identities {
         Identity {
             agent: agent.clone(),
             subject: None,
+            own_subject: None,
             tenant: None,
             scopes,
             credential: Credential::Local,
@@ -233,6 +239,7 @@ impl Agents {
         Identity {
             agent: key.agent.clone(),
             subject: key.subject.clone(),
+            own_subject: None,
             tenant: None,
             scopes,
             credential: Credential::Key(key.id.clone()),
@@ -273,6 +280,7 @@ impl Agents {
             per_agent: entry.map_or(self.per_agent, |entry| entry.per_agent),
             agent,
             subject: token.subject,
+            own_subject: token.own_subject,
             tenant: token.tenant,
             scopes,
             credential: Credential::Token { issuer: token.issuer, id: token.id },
@@ -302,6 +310,7 @@ impl Agents {
         Identity {
             agent: agent.clone(),
             subject: None,
+            own_subject: None,
             tenant: None,
             scopes: entry.map(|entry| Arc::clone(&entry.scopes)).unwrap_or_default(),
             credential,

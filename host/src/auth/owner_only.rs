@@ -57,9 +57,14 @@ pub(super) fn lock(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
         create_private_folder(folder)?;
     }
-    let file = private().create(true).truncate(false).open(beside(path, ".lock"))?;
+    let file = private().create(true).truncate(false).open(lock_file(path))?;
     file.lock()?;
     Ok(file)
+}
+
+/// The file that writers of `path` lock. It stays when they are done.
+pub(super) fn lock_file(path: &Path) -> PathBuf {
+    beside(path, ".lock")
 }
 
 /// Puts `text` in the place of the file at `path`: whole, and on the disk. The caller
@@ -149,14 +154,14 @@ pub(super) fn private() -> OpenOptions {
 }
 
 #[cfg(unix)]
-fn create_private_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn create_private_folder(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
 
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 #[cfg(not(unix))]
-fn create_private_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn create_private_folder(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)
 }
 

@@ -25,6 +25,8 @@ static SEES_SPENDING: LazyLock<Option<Scope>> = LazyLock::new(|| "bulkhead:spent
 pub(super) struct Identity {
     pub(super) agent: AgentName,
     pub(super) subject: Option<Subject>,
+    /// What it is called as a subject, where it acts for itself: it can be revoked by that.
+    pub(super) own_subject: Option<Subject>,
     pub(super) tenant: Option<Box<str>>,
     pub(super) scopes: Arc<[Scope]>,
     pub(super) credential: Credential,

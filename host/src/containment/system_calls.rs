@@ -271,8 +271,10 @@ fn rules(role: Role) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     if role == Role::Server {
         always(SERVER);
         always(SERVER_OLD);
+        // Streams alone: either end of a datagram pair can send to any local socket.
         let local = when(0, Is::Eq, libc::AF_UNIX as u64)?;
-        rules.insert(libc::SYS_socketpair, vec![SeccompRule::new(vec![local])?]);
+        let stream = when(1, Is::MaskedEq(SOCK_TYPE_MASK), libc::SOCK_STREAM as u64)?;
+        rules.insert(libc::SYS_socketpair, vec![SeccompRule::new(vec![local, stream])?]);
     }
     let no_namespace = when(0, Is::MaskedEq(NAMESPACES), 0)?;
     rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![no_namespace])?]);

@@ -199,6 +199,9 @@ fn a_server_with_an_issuer_reaches_its_port_and_no_other() {
         assert!(unknown_call(&TcpListener::bind("127.0.0.1:0").unwrap_err()));
         let datagram = std::os::unix::net::UnixDatagram::unbound();
         assert!(unknown_call(&datagram.unwrap_err()), "no daemon of this machine");
+        let pair = std::os::unix::net::UnixDatagram::pair();
+        assert!(unknown_call(&pair.unwrap_err()), "nor through one end of a pair");
+        assert!(std::os::unix::net::UnixStream::pair().is_ok());
 
         // Names are resolved, and what they are resolved by cannot lead around landlock.
         assert!(("localhost", 1).to_socket_addrs().unwrap().next().is_some());

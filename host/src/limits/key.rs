@@ -25,7 +25,10 @@ enum Names {
     Tool(ToolName),
     AgentPlugin(AgentName, PluginName),
     AgentTool(AgentName, ToolName),
-    Strangers,
+    /// Whoever was turned away, with a credential or without.
+    TurnedAway {
+        presented: bool,
+    },
     All,
 }
 
@@ -60,9 +63,9 @@ impl MeterKey {
         Self::new(Names::AgentTool(agent.clone(), tool.clone()))
     }
 
-    /// Everybody without an accepted credential, together.
-    pub fn strangers() -> Self {
-        Self::new(Names::Strangers)
+    /// Everybody whose credential was not accepted, together; or everybody without one.
+    pub fn turned_away(presented: bool) -> Self {
+        Self::new(Names::TurnedAway { presented })
     }
 
     /// Everybody on everything.

@@ -67,7 +67,7 @@ use std::time::Duration;
 pub use key::MeterKey;
 pub use rates::{Meter, Metered};
 pub use slots::{Seat, Seated};
-pub use slowdown::{Delay, Slowdown};
+pub use slowdown::{Delay, Slowdown, network};
 
 use crate::clock::Clock;
 use crate::error::Error;

@@ -1,7 +1,7 @@
 //! Makes guessing credentials slow, without a way to lock anybody out.
 //!
-//! Only the answer to a *failed* attempt waits: whoever has a good credential is served
-//! at once, from the same address too. An address has a few failures free, for the typo
+//! Only the answer to a *failed* attempt waits: whoever has a good credential is never
+//! held up here, from the same address neither. An address has a few failures free, for the typo
 //! and for the deployment that forgot a rotation; each further one waits behind those
 //! before it, up to [`LONGEST`]. What is kept is bounded: addresses by [`MOST_SOURCES`],
 //! waiting answers by [`MOST_WAITING`].
@@ -100,7 +100,8 @@ fn has_room(paid: &mut HashMap<Source, Instant>, now: Instant) -> bool {
     paid.len() < MOST_SOURCES
 }
 
-fn network(source: IpAddr) -> IpAddr {
+/// Whom an address stands for: itself, or the /64 network of an IPv6 one.
+pub fn network(source: IpAddr) -> IpAddr {
     match source.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {

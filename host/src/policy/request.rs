@@ -227,17 +227,20 @@ fn pair(question: &Question<'_>, reads: &Reads) -> String {
     for yes in [read_only, destructive, idempotent, open_world] {
         pair.push(if yes { '+' } else { '-' });
     }
-    // Names have no spaces; what strangers choose comes with its length.
-    let mut add = |text: &str| {
-        let _ = write!(pair, "{} {text}", text.len());
+    // Names have no spaces; what strangers choose comes with its length, and after how
+    // many of it there are.
+    let mut add = |name: &str, values: &mut dyn ExactSizeIterator<Item = &str>| {
+        let _ = write!(pair, " {name} {}", values.len());
+        for value in values {
+            let _ = write!(pair, " {} {value}", value.len());
+        }
     };
     for name in &reads.principal {
-        add(name);
         match *name {
-            "subject" => question.subject.iter().for_each(|subject| add(subject.as_str())),
-            "tenant" => question.tenant.iter().for_each(|tenant| add(tenant)),
-            "credential" => add(question.credential),
-            "scopes" => question.scopes.iter().for_each(|scope| add(scope.as_str())),
+            "subject" => add(name, &mut question.subject.iter().map(|subject| subject.as_str())),
+            "tenant" => add(name, &mut question.tenant.into_iter()),
+            "credential" => add(name, &mut std::iter::once(question.credential)),
+            "scopes" => add(name, &mut question.scopes.iter().map(Scope::as_str)),
             _ => {}
         }
     }

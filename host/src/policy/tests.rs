@@ -181,6 +181,22 @@ fn payments_are_small_and_somebodys() {
 }
 
 #[test]
+fn whoever_is_told_apart_by_what_is_absent_is_told_apart() {
+    let condition = "principal has tenant || (principal has subject && principal.subject == \"x\")";
+    let policy = policy(&format!("permit (principal, action, resource) when {{ {condition} }};"));
+    for _ in 0..2 {
+        for (subject, tenant, allowed) in [
+            (Some("tenant"), None, false),
+            (None, Some("tenant"), true),
+            (Some("tenant"), Some(""), true),
+            (None, None, false),
+        ] {
+            assert_eq!(told(&policy, Ask { subject, tenant, ..ASK }).0, allowed, "{subject:?}");
+        }
+    }
+}
+
+#[test]
 fn every_part_of_the_model_is_there() {
     let everybody = Ask { subject: Some("ada"), tenant: Some("acme"), ..ASK };
     for condition in [

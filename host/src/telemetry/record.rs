@@ -1,5 +1,6 @@
 //! What is known of one call, and the line that it becomes.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub struct CallRecord {
     pub request_id: RequestId,
     /// The trace that the client says it belongs to; see [`trace_id`].
     pub trace_id: Option<Box<str>>,
+    /// The address that the request came from; a proxy's own, behind one.
+    pub source: Option<IpAddr>,
     /// Which program calls.
     pub agent: Option<AgentName>,
     /// On whose behalf.
@@ -62,6 +65,7 @@ impl CallRecord {
         Self {
             request_id,
             trace_id: None,
+            source: None,
             agent: None,
             subject: None,
             tenant: None,
@@ -194,6 +198,7 @@ pub(super) struct Line<'a> {
     server_version: &'static str,
     request_id: RequestId,
     trace_id: Option<&'a str>,
+    source: Option<IpAddr>,
     agent: Option<&'a AgentName>,
     subject: Option<&'a Subject>,
     tenant: Option<String>,
@@ -231,6 +236,7 @@ impl<'a> Line<'a> {
             server_version: SERVER_VERSION,
             request_id: record.request_id,
             trace_id: record.trace_id.as_deref().filter(|id| id.len() == 32),
+            source: record.source.map(|source| source.to_canonical()),
             agent: record.agent.as_ref(),
             subject: record.subject.as_ref(),
             tenant: record.tenant.as_deref().map(cut),
@@ -344,7 +350,7 @@ pub(super) mod tests {
             "v": 1, "time": "1970-01-01T00:00:00.000000Z", "seq": 7, "prev": "0".repeat(64),
             "replica": "replica-1", "server_version": SERVER_VERSION,
             "request_id": id.to_string(), "trace_id": null,
-            "agent": null, "subject": null, "tenant": null, "credential": null,
+            "source": null, "agent": null, "subject": null, "tenant": null, "credential": null,
             "tool": null, "plugin": null, "plugin_version": null, "digest": null,
             "outcome": "refused", "code": "UNAUTHENTICATED",
             "arguments": null, "output_bytes": null, "duration_ms": 1.234, "queue_ms": null,
@@ -359,6 +365,7 @@ pub(super) mod tests {
     fn what_is_known_is_written() {
         let mut record = CallRecord::new(RequestId::generate());
         record.trace_id = Some("4bf92f3577b34da6a3ce929d0e0e4736".into());
+        record.source = Some("::ffff:192.0.2.1".parse().unwrap());
         record.agent = Some("reporting".parse().unwrap());
         record.subject = Some("ada".parse().unwrap());
         record.credential = Some("k1f3".into());
@@ -373,6 +380,7 @@ pub(super) mod tests {
         let fields: Value = serde_json::from_str(&line(&ended(record, Ending::Ok))).unwrap();
         for (field, value) in [
             ("trace_id", json!("4bf92f3577b34da6a3ce929d0e0e4736")),
+            ("source", json!("192.0.2.1")),
             ("agent", json!("reporting")),
             ("subject", json!("ada")),
             ("credential", json!("k1f3")),

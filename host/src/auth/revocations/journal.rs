@@ -2,8 +2,10 @@
 //!
 //! Each line is on the disk before whoever wrote it is told so. A writer that was
 //! killed leaves at most a part of a line at the end, which nobody was told of: it is
-//! passed over, and cut off before the next line is written. Anything else that is not
-//! an entry means that revocations may be lost, and nothing is read then.
+//! passed over, and cut off before the next line is written. An entry that lacks only
+//! its line's end counts. Anything else that is not an entry means that revocations may
+//! be lost, and nothing is read then; nor is it when the journal is gone that the
+//! writers' lock file, which is made after it, says was there.
 
 use std::fmt;
 use std::fs::File;
@@ -39,6 +41,21 @@ impl BadJournal {
     }
 }
 
+impl BadJournal {
+    fn gone(path: &Path) -> Self {
+        let next = "was here and is gone, and what was revoked with it: restore the file from a \
+                    copy; or, to accept again all that was revoked, make an empty one (mode 600)";
+        Self::new(path, next)
+    }
+
+    /// The journal at `path` has fewer entries than before.
+    pub(super) fn shrunk(path: &Path, before: usize, now: usize) -> Self {
+        let next = "restore the file from a copy; or, if that was meant, restart the server";
+        let what = format!("holds {now} entries, of {before} that were read before; {next}");
+        Self::new(path, what)
+    }
+}
+
 impl fmt::Display for BadJournal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path.display(), self.what)
@@ -48,7 +65,7 @@ impl fmt::Display for BadJournal {
 impl std::error::Error for BadJournal {}
 
 /// Gives every entry of the journal at `path` to `take`, oldest first, and returns how
-/// many there are. One that does not exist holds none.
+/// many there are. One that never was holds none.
 pub(super) fn read(path: &Path, take: impl FnMut(Entry)) -> Result<usize, BadJournal> {
     read_at_most(path, MOST_ENTRIES, take)
 }
@@ -61,7 +78,9 @@ fn read_at_most(
     let failed = |error: io::Error| BadJournal::new(path, error);
     let file = match owner_only::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return if was_written(path) { Err(BadJournal::gone(path)) } else { Ok(0) };
+        }
         Err(error) => return Err(failed(error)),
     };
     let mut lines = BufReader::new(file.take(MOST_BYTES + 1));
@@ -72,14 +91,51 @@ fn read_at_most(
         if bytes > MOST_BYTES {
             return Err(BadJournal::new(path, format!("is larger than {} MiB", MOST_BYTES >> 20)));
         }
-        // The end, or what a killed writer left there.
-        let Some(text) = line.strip_suffix(b"\n") else { return Ok(entries) };
+        let (text, is_last) = match line.strip_suffix(b"\n") {
+            Some(text) => (text, false),
+            None if line.is_empty() => return Ok(entries),
+            // An editor's, or what a killed writer left there.
+            None if Entry::parse(&line).is_ok() => (line.as_slice(), true),
+            None => {
+                let path = path.display();
+                tracing::warn!("{path}: the part of a line at its end is passed over");
+                return Ok(entries);
+            }
+        };
         entries += 1;
         if entries > most_entries {
             return Err(BadJournal::new(path, format!("holds more than {most_entries} entries")));
         }
         take(Entry::parse(text).map_err(|what| BadJournal::damaged(path, entries, &what))?);
+        if is_last {
+            return Ok(entries);
+        }
     }
+}
+
+/// Whether there has been a journal at `path`.
+fn was_written(path: &Path) -> bool {
+    owner_only::lock_file(path).exists()
+}
+
+/// Makes the journal at `path` where there has never been one.
+///
+/// # Errors
+/// When it cannot be made.
+pub(super) fn create(path: &Path) -> Result<(), BadJournal> {
+    if was_written(path) {
+        return Ok(());
+    }
+    let make = || {
+        if let Some(folder) = path.parent() {
+            owner_only::create_private_folder(folder)?;
+        }
+        // First: whoever finds the lock expects the journal.
+        owner_only::open_to_append(path)?;
+        owner_only::lock(path)
+    };
+    let made = make().map_err(|error| BadJournal::new(path, format!("cannot be made: {error}")));
+    made.map(drop)
 }
 
 /// Writes an entry at the end of the journal at `path`, which is made where it is
@@ -90,6 +146,7 @@ fn read_at_most(
 /// written.
 pub(super) fn append(path: &Path, entry: &Entry) -> Result<(), BadJournal> {
     let failed = |error: io::Error| BadJournal::new(path, format!("cannot be written: {error}"));
+    create(path)?;
     let _lock = owner_only::lock(path).map_err(failed)?;
     refuse_if_full(read(path, drop)?).map_err(|what| BadJournal::new(path, what))?;
     let mut file = owner_only::open_to_append(path).map_err(failed)?;
@@ -113,20 +170,26 @@ fn full() -> String {
     )
 }
 
-/// Cuts off what follows the last whole line.
+/// Ends the last line, or cuts it off if it is no entry.
 fn heal(file: &mut File) -> io::Result<()> {
     let length = file.seek(SeekFrom::End(0))?;
     let begins = length.saturating_sub(MOST_LINE_BYTES as u64 + 1);
     file.seek(SeekFrom::Start(begins))?;
     let mut tail = Vec::new();
-    file.take(length - begins).read_to_end(&mut tail)?;
+    (&mut *file).take(length - begins).read_to_end(&mut tail)?;
     let whole = tail.iter().rposition(|byte| *byte == b'\n').map(|at| at as u64 + 1);
-    match whole {
-        Some(whole) if begins + whole == length => Ok(()),
-        Some(whole) => file.set_len(begins + whole),
-        None if begins == 0 && length == 0 => Ok(()),
-        None if begins == 0 => file.set_len(0),
-        None => Err(io::Error::other("ends in more than one line of something else")),
+    let whole = match whole {
+        Some(whole) => whole,
+        None if begins == 0 => 0,
+        None => return Err(io::Error::other("ends in more than one line of something else")),
+    };
+    let rest = tail.get(usize::try_from(whole).unwrap_or(usize::MAX)..).unwrap_or_default();
+    if rest.is_empty() {
+        Ok(())
+    } else if Entry::parse(rest).is_ok() {
+        file.write_all(b"\n")
+    } else {
+        file.set_len(begins + whole)
     }
 }
 
@@ -164,7 +227,7 @@ mod tests {
     fn a_torn_end_is_passed_over_and_cut_off_by_the_next_writer() {
         let folder = Folder::new();
         let whole = format!("{}\n", entry("a").render());
-        for torn in 0..whole.len() {
+        for torn in 0..whole.len() - 1 {
             let path = folder.write("revocations.jsonl", format!("{whole}{}", &whole[..torn]));
             assert_eq!(read_all(&path), Ok(vec![entry("a")]), "{torn}");
             append(&path, &entry("b")).unwrap();
@@ -180,6 +243,38 @@ mod tests {
         }
         let path = folder.write("revocations.jsonl", "\0".repeat(3 * MOST_LINE_BYTES));
         assert!(append(&path, &entry("b")).is_err(), "no writer of ours left that");
+    }
+
+    #[test]
+    fn an_entry_that_lacks_its_lines_end_counts_and_gets_one() {
+        let folder = Folder::new();
+        for before in ["", &format!("{}\n", entry("a").render())] {
+            let text = format!("{before}{}", entry("c").render());
+            let path = folder.write("revocations.jsonl", &text);
+            assert_eq!(read_all(&path).unwrap().last(), Some(&entry("c")));
+            append(&path, &entry("b")).unwrap();
+            let expected = format!("{text}\n{}\n", entry("b").render());
+            assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_journal_that_is_gone_is_not_an_empty_one() {
+        let folder = Folder::new();
+        let path = folder.file("revocations.jsonl");
+        create(&path).unwrap();
+        assert_eq!(read_all(&path), Ok(vec![]));
+        for _ in 0..2 {
+            append(&path, &entry("a")).unwrap();
+            create(&path).unwrap();
+            fs::remove_file(&path).unwrap();
+            create(&path).unwrap();
+            let what = read_all(&path).unwrap_err();
+            assert!(what.contains("was here and is gone"), "{what}");
+            assert!(append(&path, &entry("b")).is_err());
+            folder.write("revocations.jsonl", "");
+            assert_eq!(read_all(&path), Ok(vec![]), "as the operator says");
+        }
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub struct Revocations {
     /// By their ids. Issuers may use the same one.
     tokens: HashMap<TokenText, Vec<OneToken>>,
     everything: Option<IssuedBefore>,
+    /// How many entries were read.
+    entries: usize,
 }
 
 /// Since when, and why.
@@ -84,17 +86,39 @@ pub struct InForce {
 }
 
 impl Revocations {
-    /// Reads the journal at `path`, without what has expired at `now`. One that does not
-    /// exist holds nothing.
+    /// Reads the journal at `path`, without what has expired at `now`. One that never was
+    /// holds nothing.
     ///
     /// # Errors
-    /// When it cannot be read, is open to others than its owner, is larger than 64 MiB or
-    /// 1,000,000 entries, or has a line that is not understood. A server does not start
-    /// then, and one that runs goes on with what it has read before.
+    /// When it cannot be read, is gone, is open to others than its owner, is larger than
+    /// 64 MiB or 1,000,000 entries, or has a line that is not understood. A server does not
+    /// start then, and one that runs goes on with what it has read before.
     pub fn load(path: &Path, now: Timestamp) -> Result<Self, BadJournal> {
         let mut revocations = Self::default();
-        journal::read(path, |entry| revocations.apply(entry, now))?;
+        revocations.entries = journal::read(path, |entry| revocations.apply(entry, now))?;
         Ok(revocations)
+    }
+
+    /// As [`load`](Self::load), at the start of a server: a journal that never was is
+    /// made, so that it is missed when it is gone.
+    ///
+    /// # Errors
+    /// As of `load`, and when it cannot be made.
+    pub fn load_first(path: &Path, now: Timestamp) -> Result<Self, BadJournal> {
+        journal::create(path)?;
+        Self::load(path, now)
+    }
+
+    /// As [`load`](Self::load), after these were read.
+    ///
+    /// # Errors
+    /// As of `load`, and when the journal has fewer entries than it had.
+    pub fn load_again(&self, path: &Path, now: Timestamp) -> Result<Self, BadJournal> {
+        let newer = Self::load(path, now)?;
+        if newer.entries < self.entries {
+            return Err(BadJournal::shrunk(path, self.entries, newer.entries));
+        }
+        Ok(newer)
     }
 
     fn apply(&mut self, Entry { time, change, reason }: Entry, now: Timestamp) {
@@ -154,8 +178,9 @@ impl Revocations {
 
     /// Why `identity` is not accepted any more; nothing while it is.
     pub(super) fn objection(&self, identity: &Identity) -> Option<String> {
-        let Identity { agent, subject, credential, issued, .. } = identity;
-        let (why, since) = self.find(agent, subject.as_ref(), credential, *issued)?;
+        let Identity { agent, subject, own_subject, credential, issued, .. } = identity;
+        let subject = subject.as_ref().or(own_subject.as_ref());
+        let (why, since) = self.find(agent, subject, credential, *issued)?;
         Some(format!("{why}, revoked at {}", since.time))
     }
 
@@ -344,6 +369,7 @@ mod tests {
         Identity {
             agent: "reporting".parse().unwrap(),
             subject: Some("bob".parse().unwrap()),
+            own_subject: None,
             tenant: None,
             scopes: Arc::default(),
             credential,
@@ -376,6 +402,24 @@ mod tests {
     fn nothing_is_revoked_by_an_empty_journal() {
         check(&[], &key(DAY), None);
         assert!(after(&[]).in_force().is_empty());
+    }
+
+    #[test]
+    fn what_was_read_once_stays_revoked() {
+        let folder = Folder::new();
+        let line = r#"{"time":"2026-11-28T12:00:00Z","revoke":{"agent":"a"}}"#;
+        let write =
+            |times: usize| folder.write("revocations.jsonl", format!("{line}\n").repeat(times));
+        let (path, now) = (write(2), at("12:00:00"));
+        let two = Revocations::load_first(&path, now).unwrap();
+        write(1);
+        let what = two.load_again(&path, now).unwrap_err().to_string();
+        assert!(what.contains("holds 1 entries, of 2 that were read before"), "{what}");
+        std::fs::remove_file(&path).unwrap();
+        assert!(two.load_again(&path, now).is_err());
+        write(2);
+        two.load_again(&path, now).unwrap();
+        assert_eq!(two.load_again(&write(3), now).unwrap().entries, 3);
     }
 
     #[test]
@@ -414,6 +458,17 @@ mod tests {
         let agent = "reporting".parse().unwrap();
         assert!(after(&[r#"revoke {"agent":"reporting"}"#]).of_agent(&agent).is_some());
         assert!(after(&[r#"revoke {"subject":"bob"}"#]).of_agent(&agent).is_none());
+    }
+
+    #[test]
+    fn who_acts_for_itself_is_cut_off_by_its_subject_too() {
+        let itself = Identity {
+            subject: None,
+            own_subject: Some("service".parse().unwrap()),
+            ..token("https://a", None, Some(DAY))
+        };
+        check(&[r#"revoke {"subject":"service"}"#], &itself, Some("the subject"));
+        check(&[r#"revoke {"subject":"bob"}"#], &itself, None);
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Issuer {
     }
 
     async fn cause(&self, token: &str) -> String {
-        match self.tokens.verify(token, now()).await {
+        match self.tokens.verify(token, None, now()).await {
             Ok(identity) => format!("accepted: {identity:?}"),
             Err(Rejected::Token(why)) => why,
             Err(Rejected::IssuerUnavailable(why)) => format!("unavailable: {why}"),
@@ -69,7 +69,7 @@ impl Issuer {
         }
         // And nothing of that stands in the way of a good one.
         let good = self.with_claims(json!({}));
-        self.tokens.verify(&good, now()).await.unwrap();
+        self.tokens.verify(&good, None, now()).await.unwrap();
     }
 }
 
@@ -88,7 +88,11 @@ async fn every_kind_of_good_token_is_accepted() {
         (&issuer.rsa, json!({ "alg": "RS256", "kid": "rsa", "jku": 7, "x5c": {}, "jwk": [] })),
     ] {
         let token = issuer.with_header(pair, &header);
-        issuer.tokens.verify(&token, now()).await.unwrap_or_else(|why| panic!("{header}: {why}"));
+        issuer
+            .tokens
+            .verify(&token, None, now())
+            .await
+            .unwrap_or_else(|why| panic!("{header}: {why}"));
         assert!(issuer.tokens.known(&token, now()).is_some());
     }
 }
@@ -449,7 +453,7 @@ async fn claims_are_for_us_and_for_now() {
         ("256 scopes", json!({ "scope": "a ".repeat(256) })),
     ] {
         let token = issuer.with_claims(change);
-        issuer.tokens.verify(&token, at).await.unwrap_or_else(|why| panic!("{good}: {why}"));
+        issuer.tokens.verify(&token, None, at).await.unwrap_or_else(|why| panic!("{good}: {why}"));
     }
 }
 
@@ -461,7 +465,7 @@ async fn a_secret_is_for_its_issuer_and_for_nothing_else() {
     let (secret, other) = (Pair::Secret(SECRET.into()), Pair::Secret(noise(32)));
     let claims = mock.claims();
     for header in [json!({ "alg": "HS256" }), json!({ "alg": "HS512", "kid": "whatever" })] {
-        tokens.verify(&secret.token(&header, &claims), now()).await.unwrap();
+        tokens.verify(&secret.token(&header, &claims), None, now()).await.unwrap();
     }
     for (pair, alg, cause) in [
         (&other, "HS256", "its signature is wrong"),
@@ -469,7 +473,7 @@ async fn a_secret_is_for_its_issuer_and_for_nothing_else() {
         (&Pair::rsa(), "RS256", "algorithm `RS256` is not accepted of its issuer"),
     ] {
         let token = pair.token(&json!({ "alg": alg, "kid": "rsa" }), &claims);
-        let why = tokens.verify(&token, now()).await.unwrap_err();
+        let why = tokens.verify(&token, None, now()).await.unwrap_err();
         assert_eq!(why, Rejected::Token(cause.to_owned()));
     }
     assert_eq!(mock.asked(), 0);

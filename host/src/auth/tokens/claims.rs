@@ -20,8 +20,11 @@ pub(in crate::auth) struct Verified {
     /// Which program has it, as the issuer calls it.
     pub(in crate::auth) client: String,
     pub(in crate::auth) subject: Option<Subject>,
+    /// Its subject, where that is the client itself and nobody is acted for.
+    pub(in crate::auth) own_subject: Option<Subject>,
     pub(in crate::auth) tenant: Option<Box<str>>,
     pub(in crate::auth) scopes: Vec<Scope>,
+    /// When it was issued; now, where its issuer's clock is ahead.
     pub(in crate::auth) issued: Option<Timestamp>,
     /// From when on it is refused, the leeway included.
     pub(in crate::auth) expires: Option<Timestamp>,
@@ -68,14 +71,17 @@ pub(super) fn judge(
         }
     }
     let client = client(claims, rules)?;
+    let (subject, own_subject) = subject(claims, rules, &client)?;
     Ok(Verified {
         issuer: rules.issuer.as_str().into(),
         id: id(claims)?,
-        subject: subject(claims, rules, &client)?,
+        subject,
+        own_subject,
         tenant: tenant(claims, rules)?,
         client,
         scopes: scopes(claims)?,
-        issued,
+        // What is revoked by the moment of its issue is revoked by our clock.
+        issued: issued.map(|issued| issued.min(now)),
         expires,
     })
 }
@@ -167,15 +173,19 @@ fn client(claims: &Claims, rules: &Issuer) -> Result<String, String> {
     rules.agent_claims.iter().find_map(named).ok_or_else(none)?.map(str::to_owned)
 }
 
-/// On whose behalf: nobody, where the client acts for itself.
-fn subject(claims: &Claims, rules: &Issuer, client: &str) -> Result<Option<Subject>, String> {
-    let Some(value) = find(claims, &rules.subject_claim) else { return Ok(None) };
+/// On whose behalf; or, where the client acts for itself, what it is called as a subject.
+fn subject(
+    claims: &Claims,
+    rules: &Issuer,
+    client: &str,
+) -> Result<(Option<Subject>, Option<Subject>), String> {
+    let Some(value) = find(claims, &rules.subject_claim) else { return Ok((None, None)) };
     let subject = text(value, &rules.subject_claim, LONGEST_NAME)?;
     if subject == client {
-        return Ok(None);
+        return Ok((None, subject.parse().ok()));
     }
     let bad = |_| format!("its `{}` is no subject: 1 to 256 bytes", shown(&rules.subject_claim));
-    subject.parse().map(Some).map_err(bad)
+    Ok((Some(subject.parse().map_err(bad)?), None))
 }
 
 fn tenant(claims: &Claims, rules: &Issuer) -> Result<Option<Box<str>>, String> {

@@ -1,11 +1,14 @@
 //! Asks the issuer about tokens that only it can read (RFC 7662).
 //!
 //! The threat: anybody can send texts that look like tokens, and each costs the issuer
-//! a request. So few requests run at once, few calls wait for a turn, and what was
-//! refused is remembered for a moment. A flood of made-up tokens therefore delays other
-//! tokens that are asked about, and nothing else: keys, signed tokens and tokens that
-//! were asked about within `cache` wait for nobody.
+//! a request. So few requests run at once, few calls wait for a turn, fewer of one
+//! source, and what was refused is remembered for a moment. Tokens that were active once
+//! have turns of their own, which nobody gets into by making tokens up. A flood
+//! therefore delays, and from many addresses refuses, tokens that were never seen here,
+//! and nothing else: keys, signed tokens and tokens that were asked about within `cache`
+//! wait for nobody.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,16 +18,16 @@ use tokio::sync::Semaphore;
 
 use super::Rejected;
 use super::jwt::strict;
+use super::waiting::Places;
 use super::warm::Digest;
 use crate::config::{Introspection, Url};
 use crate::fetch::{Client, FetchError};
 use crate::names::Secret;
 
-/// How many requests run at once.
-const MOST_AT_ONCE: usize = 16;
-
-/// How many calls may wait for a turn: each holds a connection.
-const MOST_WAITING: usize = 256;
+/// How many requests run at once about tokens that were never active here, and how many
+/// about others.
+const NEW_AT_ONCE: usize = 12;
+const RETURNING_AT_ONCE: usize = 4;
 
 /// How long a call waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -45,10 +48,33 @@ pub(super) struct Introspector {
     client: Client,
     /// How long a good answer counts.
     pub(super) cache: Duration,
-    turns: Semaphore,
-    waiting: Semaphore,
+    new: Queue,
+    returning: Queue,
     /// Until when a token counts as refused.
     refused: Cache<Digest, Timestamp>,
+}
+
+/// Who waits for a turn.
+#[derive(Debug)]
+struct Queue {
+    turns: Semaphore,
+    places: Places,
+}
+
+impl Queue {
+    fn of(turns: usize) -> Self {
+        Self { turns: Semaphore::new(turns), places: Places::default() }
+    }
+}
+
+/// A token that somebody presents.
+#[derive(Clone, Copy)]
+pub(super) struct Opaque<'t> {
+    pub(super) text: &'t str,
+    pub(super) digest: Option<Digest>,
+    /// It was active once.
+    pub(super) is_returning: bool,
+    pub(super) source: Option<IpAddr>,
 }
 
 impl Introspector {
@@ -59,8 +85,8 @@ impl Introspector {
             secret,
             client,
             cache: asked.cache,
-            turns: Semaphore::new(MOST_AT_ONCE),
-            waiting: Semaphore::new(MOST_WAITING),
+            new: Queue::of(NEW_AT_ONCE),
+            returning: Queue::of(RETURNING_AT_ONCE),
             refused: Cache::new(MOST_REFUSED),
         }
     }
@@ -69,20 +95,21 @@ impl Introspector {
     /// any other. Waits for the issuer, a bounded time. Safe to cancel.
     pub(super) async fn ask(
         &self,
-        token: &str,
-        digest: Option<Digest>,
+        token: Opaque<'_>,
         now: Timestamp,
     ) -> Result<Option<Map<String, Value>>, Rejected> {
+        let Opaque { text, digest, is_returning, source } = token;
         let refused = digest.and_then(|digest| self.refused.get(&digest));
         if refused.is_some_and(|until| now < until) {
             return Ok(None);
         }
         let unavailable = |why: String| Rejected::IssuerUnavailable(why);
         let busy = || unavailable("too many tokens wait to be introspected".to_owned());
-        let _place = self.waiting.try_acquire().map_err(|_| busy())?;
-        let turn = tokio::time::timeout(PATIENCE, self.turns.acquire()).await;
+        let queue = if is_returning { &self.returning } else { &self.new };
+        let _place = queue.places.take(source).ok_or_else(busy)?;
+        let turn = tokio::time::timeout(PATIENCE, queue.turns.acquire()).await;
         let _turn = turn.map_err(|_| busy())?.map_err(|_| busy())?;
-        let fields = [("token", token), ("token_type_hint", "access_token")];
+        let fields = [("token", text), ("token_type_hint", "access_token")];
         let asked = self.client.post_form(&self.url, &fields, &self.client_id, &self.secret);
         let answer = match asked.await {
             Ok(answer) => answer,

@@ -4,22 +4,25 @@
 //! that is down or slow takes calls with it; one that is down for long leaves keys in
 //! force that it has withdrawn. So one task alone asks the issuer, at most once in
 //! [`AT_MOST`] for all unknown ids together; calls wait for it only with a token that
-//! no known key made, a bounded time and a bounded number of them; and keys that could
-//! not be read again serve for a bounded time.
+//! no known key made, a bounded time and a bounded number of them, fewer of one source;
+//! and keys that could not be read again serve for a bounded time, and with them what
+//! they have verified.
 //!
 //! What the issuer says about caching is not looked at: `refresh` decides.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 
 use super::discovery;
 use super::jwt::Jwt;
 use super::keys::{KeySet, Refusal};
+use super::waiting::Places;
 use super::warm::Warm;
 use super::{Background, Rejected};
 use crate::clock::Clock;
@@ -36,9 +39,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long a call waits for keys. Its client waits longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How many calls may wait: each holds a connection.
-const MOST_WAITING: usize = 256;
-
 /// The keys of one issuer.
 pub(super) struct Keyring {
     issuer: Arc<str>,
@@ -50,7 +50,7 @@ pub(super) struct Keyring {
     held: ArcSwapOption<Held>,
     progress: watch::Sender<Progress>,
     wanted: Notify,
-    waiting: Semaphore,
+    waiting: Places,
     /// Whether the task runs.
     awake: AtomicBool,
 }
@@ -105,7 +105,7 @@ impl Keyring {
             held: ArcSwapOption::empty(),
             progress: watch::Sender::default(),
             wanted: Notify::new(),
-            waiting: Semaphore::new(MOST_WAITING),
+            waiting: Places::default(),
             awake: AtomicBool::new(false),
         })
     }
@@ -123,7 +123,11 @@ impl Keyring {
 
     /// Verifies the signature of `jwt`, and gives the keys that it was verified with.
     /// May wait for the task, a bounded time. Safe to cancel.
-    pub(super) async fn verify(&self, jwt: &Jwt<'_>) -> Result<Arc<KeySet>, Rejected> {
+    pub(super) async fn verify(
+        &self,
+        jwt: &Jwt<'_>,
+        source: Option<IpAddr>,
+    ) -> Result<Arc<KeySet>, Rejected> {
         let before = self.progress.subscribe();
         let unknown = match self.try_with_known(jwt) {
             Ok(keys) => return Ok(keys),
@@ -131,7 +135,7 @@ impl Keyring {
             Err(Some(Refusal::UnknownKey(what))) => Some(what),
             Err(None) => None,
         };
-        self.asked_again(before).await?;
+        self.asked_again(before, source).await?;
         match self.try_with_known(jwt) {
             Ok(keys) => Ok(keys),
             Err(Some(Refusal::Wrong(why))) => Err(Rejected::Token(why)),
@@ -168,13 +172,18 @@ impl Keyring {
 
     /// Waits for the end of an attempt that is running or due; returns at once when the
     /// last one was just now.
-    async fn asked_again(&self, mut progress: watch::Receiver<Progress>) -> Result<(), Rejected> {
+    async fn asked_again(
+        &self,
+        mut progress: watch::Receiver<Progress>,
+        source: Option<IpAddr>,
+    ) -> Result<(), Rejected> {
         let seen = progress.borrow_and_update().clone();
         if !seen.running && seen.ended > 0 && !self.is_due(&seen) {
             return Ok(());
         }
         let unavailable = |why: &str| Rejected::IssuerUnavailable(why.to_owned());
-        let _place = self.waiting.try_acquire().map_err(|_| unavailable("too many wait for it"))?;
+        let _place =
+            self.waiting.take(source).ok_or_else(|| unavailable("too many wait for it"))?;
         // One that has begun, or is about to, need not be told.
         if !seen.running && seen.ended > 0 {
             self.wanted.notify_one();
@@ -192,7 +201,7 @@ impl Keyring {
     }
 
     /// Reads the keys now and then, and when they are wanted, for as long as it is
-    /// polled. Calls `withdrawn` when a key is gone.
+    /// polled. Calls `withdrawn` when a key is gone, or too old.
     async fn keep_fresh(&self, withdrawn: &(dyn Fn() + Sync)) {
         let mut failures = 0_u32;
         loop {
@@ -216,7 +225,13 @@ impl Keyring {
                 }
                 None
             }
-            Err(why) => Some(why),
+            Err(why) => {
+                // Too old by now to serve: neither does what they have verified.
+                if self.keys().is_none() && self.held.swap(None).is_some() {
+                    withdrawn();
+                }
+                Some(why)
+            }
         };
         self.progress.send_modify(|progress| {
             progress.running = false;
@@ -265,10 +280,10 @@ impl Keyring {
             None if failures_before > 0 => {
                 tracing::info!("issuer {issuer}: its keys are there again")
             }
-            None => {
-                let count = self.keys().map_or(0, |keys| keys.len());
-                tracing::debug!("issuer {issuer}: {count} keys");
-            }
+            None => match self.keys().map_or(0, |keys| keys.len()) {
+                0 => tracing::warn!("issuer {issuer}: no key of its is for signatures here"),
+                count => tracing::debug!("issuer {issuer}: {count} keys"),
+            },
             Some(why) if failures_before == 0 => {
                 let next = match self.keys() {
                     Some(_) => "the last ones serve",

@@ -54,7 +54,8 @@ pub(super) enum Refusal {
 }
 
 impl KeySet {
-    /// The usable keys of a key set; others are passed over (RFC 7517 §5).
+    /// The usable keys of a key set; others are passed over (RFC 7517 §5). None are left
+    /// of an issuer that has withdrawn them all.
     pub(super) fn parse(document: &[u8]) -> Result<Self, String> {
         let document = strict(document)?;
         let Some(Value::Array(entries)) = document.get("keys") else {
@@ -63,11 +64,7 @@ impl KeySet {
         if entries.len() > MOST_KEYS {
             return Err(format!("a key set of {} keys, more than {MOST_KEYS}", entries.len()));
         }
-        let keys: Vec<_> = entries.iter().filter_map(Key::of_entry).collect();
-        if keys.is_empty() {
-            return Err(format!("none of its {} keys is for signatures here", entries.len()));
-        }
-        Ok(Self { keys })
+        Ok(Self { keys: entries.iter().filter_map(Key::of_entry).collect() })
     }
 
     /// The one key of an issuer that shares a secret.
@@ -119,10 +116,12 @@ impl KeySet {
         if jwt.key_id.is_none() && fitting.len() > MOST_TRIED {
             return Err(Refusal::Wrong("it says not which of many keys (`kid`)".to_owned()));
         }
-        if fitting.iter().any(|key| key.made(jwt)) {
-            Ok(())
-        } else {
-            Err(Refusal::Wrong("its signature is wrong".to_owned()))
+        let wrong = || "its signature is wrong".to_owned();
+        match &jwt.key_id {
+            _ if fitting.iter().any(|key| key.made(jwt)) => Ok(()),
+            Some(_) => Err(Refusal::Wrong(wrong())),
+            // An issuer that does not name its keys may have another by now.
+            None => Err(Refusal::UnknownKey(wrong())),
         }
     }
 }

@@ -16,6 +16,7 @@ mod introspection;
 mod jwt;
 mod keyring;
 mod keys;
+mod waiting;
 mod warm;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod mock;
 mod tests;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -40,7 +42,7 @@ use crate::fetch::{Client, NoRoots, Roots};
 use crate::names::Secret;
 pub(super) use claims::Verified;
 use claims::{Origin, judge};
-use introspection::Introspector;
+use introspection::{Introspector, Opaque};
 use jwt::Jwt;
 use keyring::Keyring;
 use keys::{KeySet, Refusal};
@@ -163,14 +165,15 @@ impl Tokens {
         self.warm.get(&self.warm.digest_of(text)?, now)
     }
 
-    /// Whose token `text` is. May wait for its issuer, some seconds at most. Safe to
-    /// cancel.
+    /// Whose token `text` is, which somebody at `source` presents. May wait for its
+    /// issuer, some seconds at most. Safe to cancel.
     ///
     /// # Errors
     /// When it is no token of an issuer that is accepted here, or nobody can say.
     pub(super) async fn verify(
         &self,
         text: &str,
+        source: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<Arc<Identity>, Rejected> {
         if self.trusted.is_empty() {
@@ -178,12 +181,12 @@ impl Tokens {
         }
         jwt::bounded(text).map_err(Rejected::Token)?;
         if !jwt::is_meant(text) {
-            return self.introspected(text, self.trusted.iter(), now).await;
+            return self.introspected(text, self.trusted.iter(), source, now).await;
         }
         let jwt = Jwt::parse(text).map_err(Rejected::Token)?;
         let trusted = self.issuer_of(&jwt).map_err(Rejected::Token)?;
         match &trusted.signed {
-            Signed::Unread => self.introspected(text, [trusted], now).await,
+            Signed::Unread => self.introspected(text, [trusted], source, now).await,
             Signed::BySecret(keys) => {
                 let verified = trusted.judge(&jwt, now).map_err(Rejected::Token)?;
                 keys.verify(&jwt).map_err(|refusal| match refusal {
@@ -194,7 +197,7 @@ impl Tokens {
             Signed::ByPublished(keyring) => {
                 let verified = trusted.judge(&jwt, now).map_err(Rejected::Token)?;
                 keyring.wake(&self.background, &self.warm);
-                let keys = keyring.verify(&jwt).await?;
+                let keys = keyring.verify(&jwt, source).await?;
                 let digest = self.warm.digest_of(text);
                 let identity = self.keep(digest, verified, None)?;
                 // A key that was withdrawn meanwhile has cleared what was kept before.
@@ -220,13 +223,16 @@ impl Tokens {
         &self,
         text: &str,
         issuers: impl IntoIterator<Item = &Trusted>,
+        source: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<Arc<Identity>, Rejected> {
         let digest = self.warm.digest_of(text);
+        let is_returning = digest.is_some_and(|digest| self.warm.knew(&digest));
+        let token = Opaque { text, digest, is_returning, source };
         let mut last = Rejected::Token("not three parts with dots between them".to_owned());
         for trusted in issuers {
             let Some(introspector) = &trusted.introspector else { continue };
-            match introspector.ask(text, digest, now).await {
+            match introspector.ask(token, now).await {
                 Ok(Some(claims)) => {
                     let verified = judge(&claims, &trusted.rules, Origin::Introspection, now);
                     let verified = verified.map_err(Rejected::Token)?;
@@ -237,6 +243,9 @@ impl Tokens {
                 Ok(None) => last = Rejected::Token("its issuer says that it is not active".into()),
                 Err(why) => last = why,
             }
+        }
+        if let (Some(digest), Rejected::Token(_)) = (digest, &last) {
+            self.warm.remove(&digest);
         }
         Err(last)
     }

@@ -1,5 +1,6 @@
 //! From an issuer that answers, or does not, to an identity.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +40,11 @@ impl Served {
     }
 
     async fn verify(&self, token: &str) -> Result<Arc<Identity>, Rejected> {
-        self.tokens.verify(token, now()).await
+        self.verify_from(0, token).await
+    }
+
+    async fn verify_from(&self, host: usize, token: &str) -> Result<Arc<Identity>, Rejected> {
+        self.tokens.verify(token, address(host), now()).await
     }
 
     async fn identity(&self, change: Value) -> Arc<Identity> {
@@ -49,6 +54,11 @@ impl Served {
     async fn objection(&self, change: Value) -> Rejected {
         self.verify(&self.token(change)).await.unwrap_err()
     }
+}
+
+/// One address of many.
+fn address(host: usize) -> Option<IpAddr> {
+    Some(IpAddr::from(u32::try_from(host).unwrap().to_be_bytes()))
 }
 
 fn scopes(scopes: &[Scope]) -> Vec<&str> {
@@ -82,6 +92,10 @@ async fn a_token_brings_what_it_and_its_agents_entry_both_allow() {
     assert_eq!(scopes(&guest.scopes), ["echo:*", "text:count"]);
     assert_eq!(scopes(guest.reach.as_ref().unwrap()), ["*"]);
     assert_eq!((guest.issued, guest.tenant.as_deref()), (None, None));
+
+    // By our clock, whatever its issuer's says: it can be revoked by that.
+    let ahead = served.identity(json!({ "iat": seconds() + 5 })).await;
+    assert_eq!(ahead.issued, Some(now()));
 }
 
 #[tokio::test]
@@ -113,6 +127,8 @@ async fn whoever_acts_is_the_agent_and_whoever_is_acted_for_the_subject() {
         }
         let of = identity.subject.as_ref().map(ToString::to_string);
         assert_eq!(of.as_deref(), subject, "{change}");
+        let own = identity.own_subject.as_ref().map(ToString::to_string);
+        assert_eq!(own.is_some(), change["sub"] == "alice", "{change}");
     }
 }
 
@@ -184,7 +200,7 @@ async fn a_token_is_known_until_it_ends() {
     assert!(Arc::ptr_eq(&known(now()).unwrap(), &verified));
     assert!(known(end - Duration::from_nanos(1)).is_some());
     assert!(known(end).is_none());
-    let late = served.tokens.verify(&token, end).await.unwrap_err();
+    let late = served.tokens.verify(&token, None, end).await.unwrap_err();
     assert_eq!(late, Rejected::Token("it expired at 2026-11-28T01:00:00Z".to_owned()));
     assert!(served.tokens.known(&token[..token.len() - 1], now()).is_none());
 }
@@ -193,7 +209,7 @@ async fn a_token_is_known_until_it_ends() {
 async fn a_server_without_issuers_accepts_no_token() {
     let clock: Arc<dyn Clock> = Arc::new(FakeClock::new());
     let none = tokens("[]", &clock).unwrap();
-    let why = none.verify("a.b.c", now()).await.unwrap_err();
+    let why = none.verify("a.b.c", None, now()).await.unwrap_err();
     assert_eq!(why, Rejected::Token("no issuer is configured".to_owned()));
     assert!(none.known("a.b.c", now()).is_none());
 }
@@ -252,7 +268,10 @@ async fn unknown_key_ids_make_the_issuer_be_asked_rarely_and_once_for_all() {
     let before = served.mock.asked();
     let unknown: Vec<String> =
         (0..200).map(|n| served.signed(&format!("no-{n}"), json!({}))).collect();
-    let ask = || join_all(unknown.iter().map(|token| served.verify(token)));
+    let ask = || {
+        let all = unknown.iter().enumerate();
+        join_all(all.map(|(n, token)| served.verify_from(n, token)))
+    };
     for _ in 0..3 {
         for (n, answer) in ask().await.into_iter().enumerate() {
             assert_eq!(answer.unwrap_err(), Rejected::Token(format!("no key `no-{n}`")));
@@ -321,11 +340,15 @@ async fn an_issuer_that_is_silent_holds_up_few_and_not_for_long() {
     let start = tokio::time::Instant::now();
     let tokens: Vec<String> =
         (0..300).map(|n| served.token(json!({ "jti": n.to_string() }))).collect();
-    let answers = join_all(tokens.iter().map(|token| served.verify(token))).await;
-    assert!(start.elapsed() <= Duration::from_secs(6), "{:?}", start.elapsed());
-    let whys: Vec<_> = answers.into_iter().map(unavailable).collect();
-    let turned_away = whys.iter().filter(|why| *why == "too many wait for it").count();
-    assert_eq!(turned_away, 300 - 256);
+    // Of one address, and of one each.
+    for (hosts, waited) in [(1, 64), (300, 256)] {
+        let all = tokens.iter().enumerate();
+        let all = all.map(|(n, token)| served.verify_from(n % hosts, token));
+        let whys: Vec<_> = join_all(all).await.into_iter().map(unavailable).collect();
+        let turned_away = whys.iter().filter(|why| *why == "too many wait for it").count();
+        assert_eq!(turned_away, 300 - waited, "{hosts}");
+    }
+    assert!(start.elapsed() <= Duration::from_secs(12), "{:?}", start.elapsed());
 }
 
 #[tokio::test]
@@ -347,29 +370,64 @@ async fn keys_serve_without_their_issuer_for_a_bounded_time() {
     served.identity(json!({})).await;
     served.mock.answers(Manner::Down);
     served.clock.advance(Duration::from_secs(3_660));
-    served.identity(json!({ "jti": "t-2" })).await;
+    let warm = served.token(json!({ "jti": "t-2" }));
+    served.verify(&warm).await.unwrap();
+    assert!(served.tokens.known(&warm, now()).is_some());
     served.clock.advance(Duration::from_secs(1));
     unavailable(served.verify(&served.token(json!({ "jti": "t-3" }))).await);
+    let since = std::time::Instant::now();
+    while served.tokens.known(&warm, now()).is_some() {
+        assert!(since.elapsed() < Duration::from_secs(60), "what they have verified ends too");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     served.mock.answers(Manner::Well);
     served.clock.advance(Duration::from_secs(30));
     served.identity(json!({ "jti": "t-3" })).await;
 }
 
 #[tokio::test]
-async fn a_key_set_without_a_usable_key_does_not_replace_one_with() {
-    let served = Served::new("");
-    served.identity(json!({})).await;
+async fn an_issuer_can_withdraw_its_last_key() {
     for keys in [vec![], vec![json!({ "kty": "oct", "k": "AA", "kid": "one" })]] {
+        let served = Served::new("");
+        let warm = served.token(json!({}));
+        served.verify(&warm).await.unwrap();
         served.mock.publishes(keys);
         served.clock.advance(Duration::from_secs(30));
-        let why = unavailable(served.verify(&served.signed("new", json!({}))).await);
-        assert!(why.contains("is for signatures here"), "{why}");
-        served.identity(json!({ "jti": "t-2" })).await;
+        let none = |kid: &str| Rejected::Token(format!("no key `{kid}`"));
+        let why = served.verify(&served.signed("new", json!({}))).await.unwrap_err();
+        assert_eq!(why, none("new"));
+        assert!(served.tokens.known(&warm, now()).is_none());
+        assert_eq!(served.verify(&warm).await.unwrap_err(), none("one"));
     }
+}
+
+#[tokio::test]
+async fn a_key_set_that_is_too_large_replaces_none() {
+    let served = Served::new("");
+    served.identity(json!({})).await;
     served.mock.publishes((0..65).map(|n| served.key.jwk(&n.to_string(), json!({}))).collect());
     served.clock.advance(Duration::from_secs(30));
     let why = unavailable(served.verify(&served.signed("new", json!({}))).await);
     assert!(why.contains("a key set of 65 keys, more than 64"), "{why}");
+    served.identity(json!({ "jti": "t-2" })).await;
+}
+
+#[tokio::test]
+async fn an_issuer_that_does_not_name_its_keys_is_followed_too() {
+    let served = Served::new("");
+    let unnamed = |key: &Pair| {
+        let mut jwk = key.jwk("", json!({}));
+        jwk.as_object_mut().unwrap().remove("kid");
+        jwk
+    };
+    let signed = |key: &Pair| key.token(&json!({ "alg": "ES256" }), &served.mock.claims());
+    served.mock.publishes(vec![unnamed(&served.key)]);
+    served.verify(&signed(&served.key)).await.unwrap();
+    let next = Pair::p256();
+    served.mock.publishes(vec![unnamed(&next)]);
+    served.verify(&signed(&next)).await.unwrap();
+    let why = served.verify(&signed(&Pair::p256())).await.unwrap_err();
+    assert_eq!(why, Rejected::Token("its signature is wrong".to_owned()));
 }
 
 #[tokio::test]
@@ -415,7 +473,7 @@ fn active(mock: &Mock, change: Value) -> Value {
 async fn an_opaque_token_is_asked_about_and_the_answer_remembered_for_a_while() {
     let (mock, _, tokens) = introspecting("");
     mock.says("opaque", active(&mock, json!({})));
-    let alice = tokens.verify("opaque", now()).await.unwrap();
+    let alice = tokens.verify("opaque", None, now()).await.unwrap();
     assert_eq!(alice.agent.as_str(), "alice");
     assert_eq!(scopes(&alice.scopes), ["echo:*"]);
     assert_eq!(alice.expires, Some(now() + Duration::from_secs(3_610)));
@@ -426,11 +484,11 @@ async fn an_opaque_token_is_asked_about_and_the_answer_remembered_for_a_while() 
 
     // Neither who issued it nor an end has to be told (RFC 7662 §2.2).
     mock.says("bare", active(&mock, json!({ "iss": null, "exp": null, "iat": null })));
-    let bare = tokens.verify("bare", now()).await.unwrap();
+    let bare = tokens.verify("bare", None, now()).await.unwrap();
     assert_eq!(bare.expires, None);
     // An end before the answer is forgotten counts first.
     mock.says("brief", active(&mock, json!({ "exp": seconds() + 5 })));
-    tokens.verify("brief", now()).await.unwrap();
+    tokens.verify("brief", None, now()).await.unwrap();
     assert!(tokens.known("brief", now() + Duration::from_secs(15)).is_none());
 }
 
@@ -451,13 +509,13 @@ async fn what_the_issuer_says_of_an_opaque_token_is_judged_as_claims_are() {
         ),
     ] {
         mock.says(token, answer);
-        let rejected = tokens.verify(token, now()).await.unwrap_err();
+        let rejected = tokens.verify(token, None, now()).await.unwrap_err();
         assert_eq!(rejected, Rejected::Token(why.to_owned()), "{token}");
         assert!(tokens.known(token, now()).is_none(), "{token}");
     }
     for answer in [json!({}), json!({ "active": "true" }), json!({ "active": 1 }), json!([])] {
         mock.says("odd", answer);
-        unavailable(tokens.verify("odd", now()).await);
+        unavailable(tokens.verify("odd", None, now()).await);
     }
 }
 
@@ -465,12 +523,12 @@ async fn what_the_issuer_says_of_an_opaque_token_is_judged_as_claims_are() {
 async fn a_refusal_is_remembered_for_a_moment() {
     let (mock, _, tokens) = introspecting("");
     for _ in 0..10 {
-        tokens.verify("nobody", now()).await.unwrap_err();
+        tokens.verify("nobody", None, now()).await.unwrap_err();
     }
     assert_eq!(mock.asked(), 1);
     let later = now() + Duration::from_secs(5);
     mock.says("nobody", active(&mock, json!({})));
-    tokens.verify("nobody", later).await.unwrap();
+    tokens.verify("nobody", None, later).await.unwrap();
     assert_eq!(mock.asked(), 2);
 }
 
@@ -481,9 +539,9 @@ async fn an_issuer_that_cannot_be_asked_about_a_token_says_nothing_about_it() {
         let (mock, _, tokens) = introspecting("");
         mock.says("opaque", active(&mock, json!({})));
         mock.answers(manner);
-        unavailable(tokens.verify("opaque", now()).await);
+        unavailable(tokens.verify("opaque", None, now()).await);
         mock.answers(Manner::Well);
-        tokens.verify("opaque", now()).await.unwrap();
+        tokens.verify("opaque", None, now()).await.unwrap();
     }
 }
 
@@ -493,10 +551,39 @@ async fn a_flood_of_made_up_tokens_is_asked_about_a_few_at_a_time() {
     mock.answers(Manner::Silent);
     let texts: Vec<String> = (0..300).map(|n| format!("made-up-{n}")).collect();
     let start = tokio::time::Instant::now();
-    let answers = join_all(texts.iter().map(|text| tokens.verify(text, now()))).await;
+    let all = texts.iter().enumerate();
+    let all = all.map(|(n, text)| tokens.verify(text, address(n), now()));
+    let answers = join_all(all).await;
     assert!(start.elapsed() <= Duration::from_secs(11), "{:?}", start.elapsed());
     answers.into_iter().for_each(|answer| drop(unavailable(answer)));
-    assert!(mock.asked() <= 32, "{}", mock.asked());
+    assert!(mock.asked() <= 24, "{}", mock.asked());
+}
+
+#[tokio::test]
+async fn a_flood_keeps_out_neither_other_addresses_nor_tokens_that_were_active_once() {
+    let (mock, _, tokens) = introspecting("");
+    mock.says("opaque", active(&mock, json!({})));
+    tokens.verify("opaque", address(0), now()).await.unwrap();
+    mock.answers(Manner::Silent);
+    tokio::time::pause();
+    let texts: Vec<String> = (0..300).map(|n| format!("made-up-{n}")).collect();
+    let later = now() + Duration::from_secs(61);
+    let full = "too many tokens wait to be introspected";
+    for (hosts, text, from) in [(1, "new", 7), (300, "opaque", 0)] {
+        let flood = texts.iter().enumerate();
+        let flood = flood.map(|(n, text)| tokens.verify(text, address(n % hosts), later));
+        // Last in, when all places are taken.
+        let good = tokens.verify(text, address(from), later);
+        let (flood, good) = tokio::join!(join_all(flood), good);
+        let refused = flood.into_iter().map(unavailable).filter(|why| *why == full).count();
+        assert!(refused >= 300 - 256, "{text}: {refused}");
+        if hosts == 300 {
+            assert_ne!(unavailable(good), full, "it was asked about");
+        } else {
+            assert!(refused >= 300 - 64, "{refused}");
+            unavailable(good);
+        }
+    }
 }
 
 #[tokio::test]
@@ -504,11 +591,11 @@ async fn tokens_of_an_issuer_without_algorithms_are_all_asked_about() {
     let (mock, _, tokens) = introspecting("algorithms = []");
     let signed = Pair::p256().token(&json!({ "alg": "ES256" }), &mock.claims());
     mock.says(&signed, active(&mock, json!({})));
-    tokens.verify(&signed, now()).await.unwrap();
+    tokens.verify(&signed, None, now()).await.unwrap();
     assert_eq!(mock.asked(), 1);
     let other = mock.claims_with(json!({ "iss": "https://other.example" }));
     let other = Pair::p256().token(&json!({ "alg": "ES256" }), &other);
-    tokens.verify(&other, now()).await.unwrap_err();
+    tokens.verify(&other, None, now()).await.unwrap_err();
     assert_eq!(mock.asked(), 1);
 }
 
@@ -525,12 +612,12 @@ async fn issuers_are_asked_in_order_and_one_that_is_down_hides_no_other() {
     let clock: Arc<dyn Clock> = Arc::new(FakeClock::new());
     let tokens = tokens(&format!("[{}, {}]", entry(&first), entry(&second)), &clock).unwrap();
     second.says("opaque", active(&second, json!({})));
-    let identity = tokens.verify("opaque", now()).await.unwrap();
+    let identity = tokens.verify("opaque", None, now()).await.unwrap();
     let issuer = second.url().into();
     assert_eq!(identity.credential, Credential::Token { issuer, id: Some("t-1".into()) });
     assert_eq!((first.asked(), second.asked()), (1, 1));
     first.answers(Manner::Down);
     second.says("other", active(&second, json!({})));
-    tokens.verify("other", now()).await.unwrap();
-    unavailable(tokens.verify("nobody", now()).await);
+    tokens.verify("other", None, now()).await.unwrap();
+    unavailable(tokens.verify("nobody", None, now()).await);
 }

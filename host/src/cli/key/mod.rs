@@ -67,16 +67,24 @@ impl Key {
 impl Revoke {
     fn run(self, config: &Config) -> Result<(), Failure> {
         let now = SystemClock.utc();
-        let keys = load_keys(config)?;
+        // A file that cannot be read must not keep anybody from being cut off.
+        let (keys, readable) = match KeyFile::load(&config.auth.keys) {
+            Ok(keys) => (keys, true),
+            Err(error) => {
+                eprintln!("Not checked whether there is such a key: {error}");
+                (KeyFile::default(), false)
+            }
+        };
         let is_meant = |key: &&Kept| match (&self.id, &self.agent) {
             (Some(id), _) => key.id == *id,
             (None, Some(agent)) => key.agent == *agent,
             (None, None) => false,
         };
         let meant: Vec<_> = keys.keys().iter().filter(is_meant).collect();
+        let is_known = !readable || !meant.is_empty();
         let (what, issued_before) = match (self.id, self.agent) {
-            (Some(id), _) if !meant.is_empty() => (Selector::Key(id), None),
-            (None, Some(agent)) if !meant.is_empty() || config.agents.contains_key(&agent) => {
+            (Some(id), _) if is_known => (Selector::Key(id), None),
+            (None, Some(agent)) if is_known || config.agents.contains_key(&agent) => {
                 (Selector::Agent(agent), Some(now))
             }
             (Some(_), _) => {
@@ -96,6 +104,7 @@ impl Revoke {
         };
         let told = match &what {
             Selector::Agent(agent) => Some(format!("what was issued to {agent} until now")),
+            Selector::Key(id) if meant.is_empty() => Some(format!("key {id}")),
             Selector::Key(_)
             | Selector::Subject(_)
             | Selector::Token { .. }
