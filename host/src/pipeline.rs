@@ -102,7 +102,7 @@ pub struct Host {
 
 /// Reads anew who may ask.
 pub struct Rereading {
-    /// What was revoked; more than before, or the same.
+    /// What was revoked, in a journal that goes on where that of before ended.
     pub revocations: Box<dyn Fn(&Revocations) -> Result<Revocations, Error> + Send>,
     /// The keys, without what was revoked.
     pub keys: Box<dyn Fn(Arc<Revocations>) -> Result<Identities, Error> + Send>,
@@ -400,14 +400,14 @@ async fn close_record(
 }
 
 /// Turns somebody away: recorded, and slower the more often that source has failed.
-/// Failed has, too, whose token nobody could be asked about: asking costs its issuer.
 async fn turn_away(host: &Host, head: &Head, refused: Error) -> Error {
     let presented = !matches!(head.presented, Presented::None);
-    if *refused.code() == Code::Unauthenticated {
+    let failed = *refused.code() == Code::Unauthenticated;
+    if failed {
         host.metrics.turned_away(presented);
     }
     let refused = record_refusal(host, head, refused).await;
-    if !(presented && head.channel == Channel::Http) {
+    if !(failed && presented && head.channel == Channel::Http) {
         return refused;
     }
     match host.slowdown.failed(head.source) {
@@ -531,7 +531,10 @@ impl Host {
             Err(bad) => {
                 // What was revoked holds for the keys of before, too.
                 self.replace(before.with(revoked));
-                Err(bad)
+                Err(unread.map_or(bad.clone(), |unread| {
+                    let causes = [unread.cause(), bad.cause()].map(Option::unwrap_or_default);
+                    Error::internal(causes.join("; "))
+                }))
             }
         }
     }

@@ -183,7 +183,10 @@ async fn a_journal_that_is_gone_or_shorter_is_no_empty_one() {
     let good = std::fs::read_to_string(&journal).unwrap();
     let mark = host.log.mark();
     write_private(&journal, "");
-    host.log.line_after(mark, "holds 0 entries, of 1 that were read before").await;
+    host.log.line_after(mark, "1 entries were here, and not all of them are").await;
+    // Nor does a further one make it whole.
+    let refused = host.cli(&["revoke", "--agent", "bob"]).await;
+    assert_eq!(refused.status.code(), Some(74));
     is_refused(&alice).await;
     let mark = host.log.mark();
     std::fs::remove_file(&journal).unwrap();
@@ -201,10 +204,15 @@ async fn a_journal_that_is_gone_or_shorter_is_no_empty_one() {
     write_private(&keys, &both);
 
     let folder = host.stop().await;
-    let refused = folder.serve_on("127.0.0.1:0").await;
-    assert_eq!(refused.status.code(), Some(78));
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(said.contains("restore the file from a copy"), "{said}");
+    for text in [None, Some("")] {
+        if let Some(text) = text {
+            write_private(&journal, text);
+        }
+        let refused = folder.serve_on("127.0.0.1:0").await;
+        assert_eq!(refused.status.code(), Some(78));
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(said.contains("restore the file from a copy"), "{said}");
+    }
     // As an editor leaves it that writes no last line's end.
     write_private(&journal, good.trim_end());
     let host = Host::start(folder).await;

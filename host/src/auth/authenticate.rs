@@ -21,7 +21,8 @@ use crate::names::Secret;
 use crate::transport::{Channel, Head, Presented};
 
 /// Decides who sent the request that `head` begins. Waits only for an authorization
-/// server, and only when a token of it was not seen before.
+/// server, and only when a token of it was not seen before, or is opaque and was not
+/// lately.
 ///
 /// # Errors
 /// `UNAUTHENTICATED`, or `UNAVAILABLE` when that server cannot be asked; the reason is in

@@ -30,7 +30,7 @@
 //! # let limits = Limits::new(Arc::new(SystemClock), 1_000);
 //! # let config = Config::load(None, [])?;
 //! # let keys = KeyFile::default();
-//! # let identities = Identities::new(&config, &keys, Revocations::default()).into();
+//! # let identities = arc_swap::ArcSwap::from_pointee(Identities::new(&config, &keys, Revocations::default()));
 //! # let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 //! # let tokens = Tokens::new(&config, &clock)?;
 //! # let head = Head::without_headers(Channel::Local, Presented::Local("me".parse()?), None);
@@ -56,7 +56,7 @@
 //! # let limits = Limits::new(Arc::new(SystemClock), 1_000);
 //! # let config = Config::load(None, [])?;
 //! # let keys = KeyFile::default();
-//! # let identities = Identities::new(&config, &keys, Revocations::default()).into();
+//! # let identities = arc_swap::ArcSwap::from_pointee(Identities::new(&config, &keys, Revocations::default()));
 //! # let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 //! # let tokens = Tokens::new(&config, &clock)?;
 //! # let head = Head::without_headers(Channel::Local, Presented::Local("me".parse()?), None);

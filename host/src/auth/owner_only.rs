@@ -47,6 +47,16 @@ pub(super) fn open_to_append(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// As [`open_to_append`], of a file that has to be there.
+///
+/// # Errors
+/// When it is not there, cannot be opened, or is open to others.
+pub(super) fn reopen_to_append(path: &Path) -> io::Result<File> {
+    let file = private().read(true).append(true).open(path)?;
+    refuse_if_open_to_others(&file)?;
+    Ok(file)
+}
+
 /// Holds the lock file of `path` until dropped; waits for whoever holds it now. Makes
 /// the folder where it is missing. The lock is the kernel's, so a writer that was
 /// killed leaves none behind.

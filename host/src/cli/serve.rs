@@ -129,7 +129,7 @@ async fn follow(host: &Arc<Host>, config: &Config) {
         let reloaded = tokio::task::spawn_blocking(move || host.reload_keys()).await;
         if let Ok(Err(error)) = reloaded {
             let cause = error.cause().unwrap_or_default();
-            tracing::error!("not read anew, and as it was before: {cause}");
+            tracing::error!("what cannot be read stays as it was before: {cause}");
         }
     };
     let write_last_use = async {

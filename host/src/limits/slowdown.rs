@@ -1,7 +1,7 @@
 //! Makes guessing credentials slow, without a way to lock anybody out.
 //!
-//! Only the answer to a *failed* attempt waits: whoever has a good credential is never
-//! held up here, from the same address neither. An address has a few failures free, for the typo
+//! Only the answer to a *failed* attempt waits: whoever has a good credential is served
+//! at once, from the same address too. An address has a few failures free, for the typo
 //! and for the deployment that forgot a rotation; each further one waits behind those
 //! before it, up to [`LONGEST`]. What is kept is bounded: addresses by [`MOST_SOURCES`],
 //! waiting answers by [`MOST_WAITING`].

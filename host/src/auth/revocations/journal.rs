@@ -4,13 +4,19 @@
 //! killed leaves at most a part of a line at the end, which nobody was told of: it is
 //! passed over, and cut off before the next line is written. An entry that lacks only
 //! its line's end counts. Anything else that is not an entry means that revocations may
-//! be lost, and nothing is read then; nor is it when the journal is gone that the
-//! writers' lock file, which is made after it, says was there.
+//! be lost, and nothing is read then.
+//!
+//! Nor is it when entries that were there are not: the file that writers lock holds how
+//! many there were and their digest (a [`Mark`]), and a server remembers what it has
+//! read. So a journal that is gone, emptied, edited or replaced by an older copy is told
+//! from one to which somebody has added.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{Context, SHA256};
 
 use super::entry::{Entry, MOST_LINE_BYTES};
 use crate::auth::owner_only;
@@ -42,17 +48,17 @@ impl BadJournal {
 }
 
 impl BadJournal {
-    fn gone(path: &Path) -> Self {
-        let next = "was here and is gone, and what was revoked with it: restore the file from a \
-                    copy; or, to accept again all that was revoked, make an empty one (mode 600)";
-        Self::new(path, next)
-    }
-
-    /// The journal at `path` has fewer entries than before.
-    pub(super) fn shrunk(path: &Path, before: usize, now: usize) -> Self {
-        let next = "restore the file from a copy; or, if that was meant, restart the server";
-        let what = format!("holds {now} entries, of {before} that were read before; {next}");
-        Self::new(path, what)
+    /// What was in the journal at `path` is not.
+    fn lost(path: &Path, what: impl fmt::Display) -> Self {
+        let lock = owner_only::lock_file(path);
+        Self::new(
+            path,
+            format!(
+                "{what}: what was revoked would be accepted again; restore the file from a copy, \
+                 or, to accept it as it is, remove {} and restart the servers",
+                lock.display()
+            ),
+        )
     }
 }
 
@@ -64,27 +70,106 @@ impl fmt::Display for BadJournal {
 
 impl std::error::Error for BadJournal {}
 
-/// Gives every entry of the journal at `path` to `take`, oldest first, and returns how
-/// many there are. One that never was holds none.
-pub(super) fn read(path: &Path, take: impl FnMut(Entry)) -> Result<usize, BadJournal> {
-    read_at_most(path, MOST_ENTRIES, take)
+/// How far a journal went: how many entries it had, and the digest of their lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    entries: usize,
+    digest: String,
+}
+
+impl Mark {
+    /// As the lock file holds it: always of one length, so that it is written at once.
+    fn render(&self) -> String {
+        format!("{:020} {}\n", self.entries, self.digest)
+    }
+
+    /// What the lock file of the journal at `path` holds; nothing where there is no mark.
+    fn read(path: &Path) -> Option<Self> {
+        let mut text = String::new();
+        let file = File::open(owner_only::lock_file(path)).ok()?;
+        file.take(128).read_to_string(&mut text).ok()?;
+        let (entries, digest) = text.strip_suffix('\n')?.split_once(' ')?;
+        Some(Self { entries: entries.parse().ok()?, digest: digest.to_owned() })
+    }
+}
+
+/// What was read of a journal so far.
+struct Progress {
+    entries: usize,
+    lines: Context,
+}
+
+impl Progress {
+    fn add(&mut self, line: &[u8]) {
+        self.entries += 1;
+        self.lines.update(line);
+        self.lines.update(b"\n");
+    }
+
+    fn mark(&self) -> Mark {
+        let digest = self.lines.clone().finish();
+        let hex = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+        Mark { entries: self.entries, digest: hex.collect() }
+    }
+}
+
+/// Gives every entry of the journal at `path`, oldest first, to `take` with what it made
+/// of those before, and says how far it goes. One that never was holds none; `before` is
+/// how far it went.
+pub(super) fn read<T: Default>(
+    path: &Path,
+    before: Option<&Mark>,
+    take: impl Fn(&mut T, Entry),
+) -> Result<(T, Mark), BadJournal> {
+    let read = || {
+        let mut taken = T::default();
+        let progress = read_at_most(path, MOST_ENTRIES, before, |entry| take(&mut taken, entry))?;
+        Ok((taken, progress.mark()))
+    };
+    match read() {
+        Ok(read) => Ok(read),
+        // Somebody may have been about to write.
+        Err(bad) if owner_only::lock_file(path).exists() => match owner_only::lock(path) {
+            Ok(_lock) => read(),
+            Err(_) => Err(bad),
+        },
+        Err(bad) => Err(bad),
+    }
 }
 
 fn read_at_most(
     path: &Path,
     most_entries: usize,
+    before: Option<&Mark>,
     mut take: impl FnMut(Entry),
-) -> Result<usize, BadJournal> {
+) -> Result<Progress, BadJournal> {
     let failed = |error: io::Error| BadJournal::new(path, error);
+    // The mark first: what is added meanwhile is more than it says, and never less.
+    let marks = [before.cloned(), Mark::read(path)];
+    let mut progress = Progress { entries: 0, lines: Context::new(&SHA256) };
+    let lost = |progress: &Progress, at_end: bool| {
+        let mut marks = marks.iter().flatten();
+        let lost = marks.find(|mark| {
+            (mark.entries == progress.entries && mark.entries > 0 && **mark != progress.mark())
+                || (at_end && mark.entries > progress.entries)
+        });
+        lost.map_or(Ok(()), |mark| {
+            let what = format!("{} entries were here, and not all of them are", mark.entries);
+            Err(BadJournal::lost(path, what))
+        })
+    };
     let file = match owner_only::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return if was_written(path) { Err(BadJournal::gone(path)) } else { Ok(0) };
+            return match was_written(path) || before.is_some_and(|before| before.entries > 0) {
+                true => Err(BadJournal::lost(path, "was here and is gone")),
+                false => Ok(progress),
+            };
         }
         Err(error) => return Err(failed(error)),
     };
     let mut lines = BufReader::new(file.take(MOST_BYTES + 1));
-    let (mut line, mut bytes, mut entries) = (Vec::new(), 0, 0);
+    let (mut line, mut bytes) = (Vec::new(), 0);
     loop {
         line.clear();
         bytes += lines.read_until(b'\n', &mut line).map_err(failed)? as u64;
@@ -93,24 +178,30 @@ fn read_at_most(
         }
         let (text, is_last) = match line.strip_suffix(b"\n") {
             Some(text) => (text, false),
-            None if line.is_empty() => return Ok(entries),
+            None if line.is_empty() => break,
             // An editor's, or what a killed writer left there.
             None if Entry::parse(&line).is_ok() => (line.as_slice(), true),
             None => {
                 let path = path.display();
                 tracing::warn!("{path}: the part of a line at its end is passed over");
-                return Ok(entries);
+                break;
             }
         };
-        entries += 1;
-        if entries > most_entries {
+        progress.add(text);
+        if progress.entries > most_entries {
             return Err(BadJournal::new(path, format!("holds more than {most_entries} entries")));
         }
-        take(Entry::parse(text).map_err(|what| BadJournal::damaged(path, entries, &what))?);
+        take(
+            Entry::parse(text)
+                .map_err(|what| BadJournal::damaged(path, progress.entries, &what))?,
+        );
+        lost(&progress, false)?;
         if is_last {
-            return Ok(entries);
+            break;
         }
     }
+    lost(&progress, true)?;
+    Ok(progress)
 }
 
 /// Whether there has been a journal at `path`.
@@ -118,44 +209,57 @@ fn was_written(path: &Path) -> bool {
     owner_only::lock_file(path).exists()
 }
 
-/// Makes the journal at `path` where there has never been one.
+/// Makes the journal at `path` where there has never been one, and marks how far one goes
+/// that has no mark.
 ///
 /// # Errors
-/// When it cannot be made.
+/// When it cannot be made, or read.
 pub(super) fn create(path: &Path) -> Result<(), BadJournal> {
     if was_written(path) {
         return Ok(());
     }
-    let make = || {
-        if let Some(folder) = path.parent() {
-            owner_only::create_private_folder(folder)?;
-        }
-        // First: whoever finds the lock expects the journal.
-        owner_only::open_to_append(path)?;
-        owner_only::lock(path)
-    };
-    let made = make().map_err(|error| BadJournal::new(path, format!("cannot be made: {error}")));
-    made.map(drop)
+    let failed = |error: io::Error| BadJournal::new(path, format!("cannot be made: {error}"));
+    if let Some(folder) = path.parent() {
+        owner_only::create_private_folder(folder).map_err(failed)?;
+    }
+    // First: whoever finds the lock expects the journal.
+    owner_only::open_to_append(path).map_err(failed)?;
+    let mut lock = owner_only::lock(path).map_err(failed)?;
+    let progress = read_at_most(path, MOST_ENTRIES, None, drop)?;
+    put_mark(&mut lock, &progress).map_err(failed)
 }
 
-/// Writes an entry at the end of the journal at `path`, which is made where it is
-/// missing. When this returns, it is on the disk. Blocks while another process writes.
+/// Writes into the lock file how far the journal goes; the caller holds the lock.
+fn put_mark(lock: &mut File, progress: &Progress) -> io::Result<()> {
+    lock.seek(SeekFrom::Start(0))?;
+    lock.write_all(progress.mark().render().as_bytes())?;
+    lock.sync_all()
+}
+
+/// Writes an entry at the end of the journal at `path`, which is made where there never
+/// was one. When this returns, it is on the disk. Blocks while another process writes.
 ///
 /// # Errors
-/// When the journal is damaged, full, open to others than its owner, or cannot be
-/// written.
+/// When the journal is damaged, has lost entries, is full, is open to others than its
+/// owner, or cannot be written.
 pub(super) fn append(path: &Path, entry: &Entry) -> Result<(), BadJournal> {
     let failed = |error: io::Error| BadJournal::new(path, format!("cannot be written: {error}"));
     create(path)?;
-    let _lock = owner_only::lock(path).map_err(failed)?;
-    refuse_if_full(read(path, drop)?).map_err(|what| BadJournal::new(path, what))?;
-    let mut file = owner_only::open_to_append(path).map_err(failed)?;
+    let mut lock = owner_only::lock(path).map_err(failed)?;
+    let mut progress = read_at_most(path, MOST_ENTRIES, None, drop)?;
+    refuse_if_full(progress.entries).map_err(|what| BadJournal::new(path, what))?;
+    let mut file = owner_only::reopen_to_append(path).map_err(failed)?;
     heal(&mut file).map_err(failed)?;
-    let line = format!("{}\n", entry.render());
-    if file.metadata().map_err(failed)?.len() + line.len() as u64 > MOST_BYTES {
+    let line = entry.render();
+    if file.metadata().map_err(failed)?.len() + line.len() as u64 + 1 > MOST_BYTES {
         return Err(BadJournal::new(path, full()));
     }
-    file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
+    file.write_all(format!("{line}\n").as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(failed)?;
+    progress.add(line.as_bytes());
+    // Killed before this, a writer leaves the older mark, which is of no more than there is.
+    put_mark(&mut lock, &progress).map_err(failed)
 }
 
 fn refuse_if_full(entries: usize) -> Result<(), String> {
@@ -207,9 +311,8 @@ mod tests {
     }
 
     fn read_all(path: &Path) -> Result<Vec<Entry>, String> {
-        let mut entries = Vec::new();
-        read(path, |entry| entries.push(entry)).map_err(|error| error.to_string())?;
-        Ok(entries)
+        let read = read(path, None, |entries: &mut Vec<Entry>, entry| entries.push(entry));
+        read.map(|(entries, _)| entries).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -225,9 +328,9 @@ mod tests {
 
     #[test]
     fn a_torn_end_is_passed_over_and_cut_off_by_the_next_writer() {
-        let folder = Folder::new();
         let whole = format!("{}\n", entry("a").render());
         for torn in 0..whole.len() - 1 {
+            let folder = Folder::new();
             let path = folder.write("revocations.jsonl", format!("{whole}{}", &whole[..torn]));
             assert_eq!(read_all(&path), Ok(vec![entry("a")]), "{torn}");
             append(&path, &entry("b")).unwrap();
@@ -236,20 +339,22 @@ mod tests {
         // The first line, and what a file system may leave of a line after a power cut.
         let zeros = "\0".repeat(100);
         for torn in [&whole[..9], &zeros, "\u{fffd}"] {
+            let folder = Folder::new();
             let path = folder.write("revocations.jsonl", torn);
             assert_eq!(read_all(&path), Ok(vec![]));
             append(&path, &entry("b")).unwrap();
             assert_eq!(read_all(&path), Ok(vec![entry("b")]));
         }
+        let folder = Folder::new();
         let path = folder.write("revocations.jsonl", "\0".repeat(3 * MOST_LINE_BYTES));
         assert!(append(&path, &entry("b")).is_err(), "no writer of ours left that");
     }
 
     #[test]
     fn an_entry_that_lacks_its_lines_end_counts_and_gets_one() {
-        let folder = Folder::new();
         for before in ["", &format!("{}\n", entry("a").render())] {
             let text = format!("{before}{}", entry("c").render());
+            let folder = Folder::new();
             let path = folder.write("revocations.jsonl", &text);
             assert_eq!(read_all(&path).unwrap().last(), Some(&entry("c")));
             append(&path, &entry("b")).unwrap();
@@ -259,30 +364,58 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_that_is_gone_is_not_an_empty_one() {
-        let folder = Folder::new();
-        let path = folder.file("revocations.jsonl");
-        create(&path).unwrap();
-        assert_eq!(read_all(&path), Ok(vec![]));
-        for _ in 0..2 {
+    fn what_was_there_is_missed_by_readers_and_writers() {
+        let line = |agent: &str| format!("{}\n", entry(agent).render());
+        let lost = |how: Option<&str>| {
+            let folder = Folder::new();
+            let path = folder.file("revocations.jsonl");
             append(&path, &entry("a")).unwrap();
+            append(&path, &entry("b")).unwrap();
+            match how {
+                Some(text) => drop(folder.write("revocations.jsonl", text)),
+                None => fs::remove_file(&path).unwrap(),
+            }
             create(&path).unwrap();
-            fs::remove_file(&path).unwrap();
-            create(&path).unwrap();
-            let what = read_all(&path).unwrap_err();
-            assert!(what.contains("was here and is gone"), "{what}");
-            assert!(append(&path, &entry("b")).is_err());
-            folder.write("revocations.jsonl", "");
-            assert_eq!(read_all(&path), Ok(vec![]), "as the operator says");
+            let what = read_all(&path);
+            assert_eq!(append(&path, &entry("c")).is_ok(), what.is_ok(), "{how:?}");
+            // The operator's word.
+            if what.is_err() {
+                fs::remove_file(owner_only::lock_file(&path)).unwrap();
+                create(&path).unwrap();
+                read_all(&path).unwrap();
+                append(&path, &entry("c")).unwrap();
+            }
+            what.map(|_| ())
+        };
+        let (a, b, c) = (line("a"), line("b"), line("c"));
+        assert!(lost(None).unwrap_err().contains("was here and is gone"));
+        for text in ["", &a, &b, &format!("{a}{c}"), &format!("{b}{a}"), &format!("{c}{a}{b}")] {
+            let what = lost(Some(text)).unwrap_err();
+            assert!(what.contains("2 entries were here, and not all of them are"), "{what}");
+        }
+        for text in [format!("{a}{b}"), format!("{a}{b}{c}"), format!("{a}{}", b.trim_end())] {
+            lost(Some(&text)).unwrap();
         }
     }
 
     #[test]
-    fn a_damaged_line_is_told_and_nothing_is_read_or_written() {
+    fn a_mark_that_was_not_written_is_none() {
         let folder = Folder::new();
+        let path = folder.file("revocations.jsonl");
+        append(&path, &entry("a")).unwrap();
+        // As whoever made the lock file leaves it that was killed then.
+        fs::write(owner_only::lock_file(&path), "").unwrap();
+        append(&path, &entry("b")).unwrap();
+        assert_eq!(Mark::read(&path).unwrap().entries, 2);
+        assert_eq!(read_all(&path), Ok(vec![entry("a"), entry("b")]));
+    }
+
+    #[test]
+    fn a_damaged_line_is_told_and_nothing_is_read_or_written() {
         let good = entry("a").render();
         let unknown = good.replace("agent", "tenant");
         for damaged in ["", " ", "{", "\0\0\0", &good[..9], &unknown, &format!("{good}{good}")] {
+            let folder = Folder::new();
             let path = folder.write("revocations.jsonl", format!("{good}\n{damaged}\n{good}\n"));
             let what = read_all(&path).unwrap_err();
             assert!(what.contains("revocations.jsonl: line 2: "), "{what}");
@@ -321,8 +454,8 @@ mod tests {
         drop(file);
         let line = format!("{}\n", entry("a").render());
         folder.write("revocations.jsonl", line.repeat(11));
-        assert_eq!(read_at_most(&path, 11, drop).unwrap(), 11);
-        let what = read_at_most(&path, 10, drop).unwrap_err().to_string();
+        assert_eq!(read_at_most(&path, 11, None, drop).unwrap().entries, 11);
+        let what = read_at_most(&path, 10, None, drop).map(|_| ()).unwrap_err().to_string();
         assert!(what.ends_with("holds more than 10 entries"), "{what}");
         assert!(refuse_if_full(MOST_ENTRIES - 1).is_ok());
         let full = refuse_if_full(MOST_ENTRIES).unwrap_err();

@@ -26,6 +26,7 @@ use jiff::Timestamp;
 
 pub use self::entry::{Change, Entry, Reason, Selector, TokenText};
 pub use self::journal::BadJournal;
+use self::journal::Mark;
 use super::keys::Key;
 use super::principal::{Credential, Identity};
 use crate::names::{AgentName, KeyId, Subject};
@@ -39,8 +40,8 @@ pub struct Revocations {
     /// By their ids. Issuers may use the same one.
     tokens: HashMap<TokenText, Vec<OneToken>>,
     everything: Option<IssuedBefore>,
-    /// How many entries were read.
-    entries: usize,
+    /// How far the journal went.
+    read: Mark,
 }
 
 /// Since when, and why.
@@ -90,13 +91,12 @@ impl Revocations {
     /// holds nothing.
     ///
     /// # Errors
-    /// When it cannot be read, is gone, is open to others than its owner, is larger than
-    /// 64 MiB or 1,000,000 entries, or has a line that is not understood. A server does not
-    /// start then, and one that runs goes on with what it has read before.
+    /// When it cannot be read, is gone or has lost entries, is open to others than its
+    /// owner, is larger than 64 MiB or 1,000,000 entries, or has a line that is not
+    /// understood. A server does not start then, and one that runs goes on with what it has
+    /// read before.
     pub fn load(path: &Path, now: Timestamp) -> Result<Self, BadJournal> {
-        let mut revocations = Self::default();
-        revocations.entries = journal::read(path, |entry| revocations.apply(entry, now))?;
-        Ok(revocations)
+        Self::read(path, None, now)
     }
 
     /// As [`load`](Self::load), at the start of a server: a journal that never was is
@@ -112,13 +112,15 @@ impl Revocations {
     /// As [`load`](Self::load), after these were read.
     ///
     /// # Errors
-    /// As of `load`, and when the journal has fewer entries than it had.
+    /// As of `load`, and when not all entries are there that were read then.
     pub fn load_again(&self, path: &Path, now: Timestamp) -> Result<Self, BadJournal> {
-        let newer = Self::load(path, now)?;
-        if newer.entries < self.entries {
-            return Err(BadJournal::shrunk(path, self.entries, newer.entries));
-        }
-        Ok(newer)
+        Self::read(path, Some(&self.read), now)
+    }
+
+    fn read(path: &Path, before: Option<&Mark>, now: Timestamp) -> Result<Self, BadJournal> {
+        let (revocations, read) =
+            journal::read(path, before, |all: &mut Self, entry| all.apply(entry, now))?;
+        Ok(Self { read, ..revocations })
     }
 
     fn apply(&mut self, Entry { time, change, reason }: Entry, now: Timestamp) {
@@ -411,15 +413,17 @@ mod tests {
         let write =
             |times: usize| folder.write("revocations.jsonl", format!("{line}\n").repeat(times));
         let (path, now) = (write(2), at("12:00:00"));
-        let two = Revocations::load_first(&path, now).unwrap();
+        let two = Revocations::load(&path, now).unwrap();
         write(1);
         let what = two.load_again(&path, now).unwrap_err().to_string();
-        assert!(what.contains("holds 1 entries, of 2 that were read before"), "{what}");
+        assert!(what.contains("2 entries were here, and not all of them are"), "{what}");
         std::fs::remove_file(&path).unwrap();
         assert!(two.load_again(&path, now).is_err());
         write(2);
         two.load_again(&path, now).unwrap();
-        assert_eq!(two.load_again(&write(3), now).unwrap().entries, 3);
+        two.load_again(&write(3), now).unwrap();
+        let other = format!("{}\n{line}\n{line}\n", line.replace("\"a\"", "\"b\""));
+        assert!(two.load_again(&folder.write("revocations.jsonl", other), now).is_err());
     }
 
     #[test]

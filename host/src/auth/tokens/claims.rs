@@ -24,7 +24,7 @@ pub(in crate::auth) struct Verified {
     pub(in crate::auth) own_subject: Option<Subject>,
     pub(in crate::auth) tenant: Option<Box<str>>,
     pub(in crate::auth) scopes: Vec<Scope>,
-    /// When it was issued; now, where its issuer's clock is ahead.
+    /// When it was issued, by the earliest that our clock may have shown then.
     pub(in crate::auth) issued: Option<Timestamp>,
     /// From when on it is refused, the leeway included.
     pub(in crate::auth) expires: Option<Timestamp>,
@@ -80,8 +80,9 @@ pub(super) fn judge(
         tenant: tenant(claims, rules)?,
         client,
         scopes: scopes(claims)?,
-        // What is revoked by the moment of its issue is revoked by our clock.
-        issued: issued.map(|issued| issued.min(now)),
+        // Its issuer's clock may be ahead by the leeway; whenever it is judged, it counts
+        // as issued at one moment, or it would come back after it was revoked by that.
+        issued: issued.map(|issued| back(issued, rules.leeway)).transpose()?,
         expires,
     })
 }

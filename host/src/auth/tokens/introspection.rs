@@ -2,16 +2,17 @@
 //!
 //! The threat: anybody can send texts that look like tokens, and each costs the issuer
 //! a request. So few requests run at once, few calls wait for a turn, fewer of one
-//! source, and what was refused is remembered for a moment. Tokens that were active once
-//! have turns of their own, which nobody gets into by making tokens up. A flood
-//! therefore delays, and from many addresses refuses, tokens that were never seen here,
-//! and nothing else: keys, signed tokens and tokens that were asked about within `cache`
-//! wait for nobody.
+//! source, and what was refused is remembered for a moment. Tokens that were active
+//! lately have turns of their own, which nobody gets into by making tokens up. A flood
+//! therefore delays tokens that were not, and refuses them where it comes from many
+//! addresses or the issuer takes a second to answer; and nothing else: keys, signed
+//! tokens and tokens that were asked about within `cache` wait for nobody.
 
+use std::fmt;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use quick_cache::sync::Cache;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
@@ -20,6 +21,8 @@ use super::Rejected;
 use super::jwt::strict;
 use super::waiting::Places;
 use super::warm::Digest;
+use crate::auth::principal::Identity;
+use crate::clock::Clock;
 use crate::config::{Introspection, Url};
 use crate::fetch::{Client, FetchError};
 use crate::names::Secret;
@@ -39,8 +42,10 @@ const REFUSED_FOR: Duration = Duration::from_secs(5);
 /// How many refusals are remembered, of some 50 bytes each.
 const MOST_REFUSED: usize = 10_000;
 
+/// Of how many tokens it is remembered that they were active, of some 50 bytes each.
+const MOST_ACTIVE: usize = 10_000;
+
 /// The one who knows.
-#[derive(Debug)]
 pub(super) struct Introspector {
     url: Url,
     client_id: String,
@@ -50,8 +55,17 @@ pub(super) struct Introspector {
     pub(super) cache: Duration,
     new: Queue,
     returning: Queue,
+    clock: Arc<dyn Clock>,
     /// Until when a token counts as refused.
-    refused: Cache<Digest, Timestamp>,
+    refused: Cache<Digest, Instant>,
+    /// Tokens that were active when they were last asked about.
+    active: Cache<Digest, ()>,
+}
+
+impl fmt::Debug for Introspector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Introspector").field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 /// Who waits for a turn.
@@ -72,13 +86,25 @@ impl Queue {
 pub(super) struct Opaque<'t> {
     pub(super) text: &'t str,
     pub(super) digest: Option<Digest>,
-    /// It was active once.
-    pub(super) is_returning: bool,
     pub(super) source: Option<IpAddr>,
 }
 
+/// What is known about it.
+pub(super) enum Answer {
+    /// What its issuer says of an active one.
+    Active(Map<String, Value>),
+    Inactive,
+    /// Another call with it was answered while this one waited for its turn.
+    Known(Arc<Identity>),
+}
+
 impl Introspector {
-    pub(super) fn new(asked: &Introspection, secret: Secret, client: Client) -> Self {
+    pub(super) fn new(
+        asked: &Introspection,
+        secret: Secret,
+        client: Client,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
         Self {
             url: asked.url.clone(),
             client_id: asked.client_id.clone(),
@@ -87,28 +113,38 @@ impl Introspector {
             cache: asked.cache,
             new: Queue::of(NEW_AT_ONCE),
             returning: Queue::of(RETURNING_AT_ONCE),
+            clock: Arc::clone(clock),
             refused: Cache::new(MOST_REFUSED),
+            active: Cache::new(MOST_ACTIVE),
         }
     }
 
-    /// What the issuer says about `token`: the claims of an active one, and nothing of
-    /// any other. Waits for the issuer, a bounded time. Safe to cancel.
+    /// What the issuer says about `token`; `known` looks whether it is known by now. Waits
+    /// for the issuer, a bounded time. Safe to cancel.
     pub(super) async fn ask(
         &self,
         token: Opaque<'_>,
-        now: Timestamp,
-    ) -> Result<Option<Map<String, Value>>, Rejected> {
-        let Opaque { text, digest, is_returning, source } = token;
-        let refused = digest.and_then(|digest| self.refused.get(&digest));
-        if refused.is_some_and(|until| now < until) {
-            return Ok(None);
+        known: impl Fn(&Digest) -> Option<Arc<Identity>>,
+    ) -> Result<Answer, Rejected> {
+        let Opaque { text, digest, source } = token;
+        if self.is_refused(digest) {
+            return Ok(Answer::Inactive);
         }
         let unavailable = |why: String| Rejected::IssuerUnavailable(why);
-        let busy = || unavailable("too many tokens wait to be introspected".to_owned());
+        let is_returning = digest.is_some_and(|digest| self.active.get(&digest).is_some());
         let queue = if is_returning { &self.returning } else { &self.new };
-        let _place = queue.places.take(source).ok_or_else(busy)?;
+        let place = queue.places.take(source);
+        let _place = place.ok_or_else(|| unavailable("too many tokens wait for it".to_owned()))?;
         let turn = tokio::time::timeout(PATIENCE, queue.turns.acquire()).await;
-        let _turn = turn.map_err(|_| busy())?.map_err(|_| busy())?;
+        let late = || unavailable("too many tokens are before this one".to_owned());
+        let _turn = turn.map_err(|_| late())?.map_err(|_| late())?;
+        // Whoever waited with the same token need not ask again.
+        if self.is_refused(digest) {
+            return Ok(Answer::Inactive);
+        }
+        if let Some(identity) = digest.and_then(|digest| known(&digest)) {
+            return Ok(Answer::Known(identity));
+        }
         let fields = [("token", text), ("token_type_hint", "access_token")];
         let asked = self.client.post_form(&self.url, &fields, &self.client_id, &self.secret);
         let answer = match asked.await {
@@ -116,25 +152,36 @@ impl Introspector {
             // What cannot be a token of theirs, some issuers do not call inactive, but
             // refuse as `unsupported_token_type` (RFC 7009 §2.2.1).
             Err(FetchError::Refused(_)) => {
-                self.remember_refused(digest, now);
-                return Ok(None);
+                self.remember_refused(digest);
+                return Ok(Answer::Inactive);
             }
             Err(error) => return Err(unavailable(error.to_string())),
         };
         let claims = strict(&answer).map_err(|why| unavailable(format!("its answer: {why}")))?;
         match claims.get("active") {
-            Some(Value::Bool(true)) => Ok(Some(claims)),
+            Some(Value::Bool(true)) => {
+                if let Some(digest) = digest {
+                    self.active.insert(digest, ());
+                }
+                Ok(Answer::Active(claims))
+            }
             Some(Value::Bool(false)) => {
-                self.remember_refused(digest, now);
-                Ok(None)
+                self.remember_refused(digest);
+                Ok(Answer::Inactive)
             }
             _ => Err(unavailable("its answer says not whether the token is active".to_owned())),
         }
     }
 
-    fn remember_refused(&self, digest: Option<Digest>, now: Timestamp) {
-        if let (Some(digest), Ok(until)) = (digest, now.checked_add(REFUSED_FOR)) {
-            self.refused.insert(digest, until);
+    fn is_refused(&self, digest: Option<Digest>) -> bool {
+        let until = digest.and_then(|digest| self.refused.get(&digest));
+        until.is_some_and(|until| self.clock.now() < until)
+    }
+
+    fn remember_refused(&self, digest: Option<Digest>) {
+        if let Some(digest) = digest {
+            self.active.remove(&digest);
+            self.refused.insert(digest, self.clock.now() + REFUSED_FOR);
         }
     }
 }

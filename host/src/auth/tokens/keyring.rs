@@ -276,14 +276,15 @@ impl Keyring {
     /// Tells the operator when something has changed.
     fn tell(&self, failure: Option<&str>, failures_before: u32) {
         let issuer = shown(&self.issuer);
+        let count = self.keys().map_or(0, |keys| keys.len());
         match failure {
+            None if count == 0 => {
+                tracing::warn!("issuer {issuer}: it has no key that is for signatures here")
+            }
             None if failures_before > 0 => {
                 tracing::info!("issuer {issuer}: its keys are there again")
             }
-            None => match self.keys().map_or(0, |keys| keys.len()) {
-                0 => tracing::warn!("issuer {issuer}: no key of its is for signatures here"),
-                count => tracing::debug!("issuer {issuer}: {count} keys"),
-            },
+            None => tracing::debug!("issuer {issuer}: {count} keys"),
             Some(why) if failures_before == 0 => {
                 let next = match self.keys() {
                     Some(_) => "the last ones serve",

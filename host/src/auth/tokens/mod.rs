@@ -42,19 +42,27 @@ use crate::fetch::{Client, NoRoots, Roots};
 use crate::names::Secret;
 pub(super) use claims::Verified;
 use claims::{Origin, judge};
-use introspection::{Introspector, Opaque};
+use introspection::{Answer, Introspector, Opaque};
 use jwt::Jwt;
 use keyring::Keyring;
 use keys::{KeySet, Refusal};
 use warm::{Digest, Warm};
 
 /// The authorization servers whose tokens are accepted, and what is known of them.
-#[derive(Debug)]
 pub struct Tokens {
     agents: Agents,
     trusted: Vec<Trusted>,
     warm: Arc<Warm>,
+    clock: Arc<dyn Clock>,
+    /// All requests come from one address, which therefore says nothing.
+    behind_proxy: bool,
     background: Background,
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").field("trusted", &self.trusted).finish_non_exhaustive()
+    }
 }
 
 /// What runs beside the calls: a task for each issuer whose keys were needed once.
@@ -152,6 +160,8 @@ impl Tokens {
             agents: Agents::new(config),
             trusted: trusted.collect::<Result<_, _>>()?,
             warm: Arc::new(Warm::new().map_err(|_| BadIssuer("no random bytes".to_owned()))?),
+            clock: Arc::clone(clock),
+            behind_proxy: config.server.behind_tls_proxy,
             background: Background::default(),
         })
     }
@@ -179,6 +189,7 @@ impl Tokens {
         if self.trusted.is_empty() {
             return Err(Rejected::Token("no issuer is configured".to_owned()));
         }
+        let source = source.filter(|_| !self.behind_proxy);
         jwt::bounded(text).map_err(Rejected::Token)?;
         if !jwt::is_meant(text) {
             return self.introspected(text, self.trusted.iter(), source, now).await;
@@ -227,25 +238,28 @@ impl Tokens {
         now: Timestamp,
     ) -> Result<Arc<Identity>, Rejected> {
         let digest = self.warm.digest_of(text);
-        let is_returning = digest.is_some_and(|digest| self.warm.knew(&digest));
-        let token = Opaque { text, digest, is_returning, source };
+        let token = Opaque { text, digest, source };
+        let begun = self.clock.now();
+        let known = |digest: &Digest| self.warm.get(digest, now);
         let mut last = Rejected::Token("not three parts with dots between them".to_owned());
         for trusted in issuers {
             let Some(introspector) = &trusted.introspector else { continue };
-            match introspector.ask(token, now).await {
-                Ok(Some(claims)) => {
+            match introspector.ask(token, known).await {
+                Ok(Answer::Known(identity)) => return Ok(identity),
+                Ok(Answer::Active(claims)) => {
                     let verified = judge(&claims, &trusted.rules, Origin::Introspection, now);
                     let verified = verified.map_err(Rejected::Token)?;
-                    let until = now.checked_add(introspector.cache).ok();
+                    // From the answer on, which may have taken a while.
+                    let waited = self.clock.now().saturating_duration_since(begun);
+                    let until = now.checked_add(introspector.cache + waited).ok();
                     return self.keep(digest, verified, until);
                 }
-                Ok(None) if matches!(last, Rejected::IssuerUnavailable(_)) => {}
-                Ok(None) => last = Rejected::Token("its issuer says that it is not active".into()),
+                Ok(Answer::Inactive) if matches!(last, Rejected::IssuerUnavailable(_)) => {}
+                Ok(Answer::Inactive) => {
+                    last = Rejected::Token("its issuer says that it is not active".into())
+                }
                 Err(why) => last = why,
             }
-        }
-        if let (Some(digest), Rejected::Token(_)) = (digest, &last) {
-            self.warm.remove(&digest);
         }
         Err(last)
     }
@@ -294,7 +308,7 @@ impl Trusted {
         };
         let introspector = match &rules.introspection {
             Some(asked) => {
-                Some(Introspector::new(asked, secret(&asked.client_secret_env)?, client))
+                Some(Introspector::new(asked, secret(&asked.client_secret_env)?, client, clock))
             }
             None => None,
         };

@@ -38,12 +38,12 @@ pub(super) struct Place<'p> {
 
 impl Places {
     /// A place for a call from `source`; nothing when it has all of its own, or none is
-    /// left.
+    /// left. Where nobody knows from where calls come, none has too many.
     pub(super) fn take(&self, source: Option<IpAddr>) -> Option<Place<'_>> {
         let source = source.map(network);
         let mut held = self.held();
         let of_source = held.by_source.get(&source).copied().unwrap_or_default();
-        if held.all >= MOST || of_source >= MOST_OF_ONE {
+        if held.all >= MOST || (source.is_some() && of_source >= MOST_OF_ONE) {
             return None;
         }
         held.all += 1;
@@ -83,6 +83,9 @@ mod tests {
         assert_eq!(others.len(), MOST - MOST_OF_ONE);
         assert!(places.take(None).is_none());
         drop(greedy);
+        let unknown: Vec<_> = (0..MOST).filter_map(|_| places.take(None)).collect();
+        assert_eq!(unknown.len(), MOST_OF_ONE);
+        drop(unknown);
         assert!(places.take(from(0)).is_some());
         drop(others);
         let held = places.held();

@@ -70,11 +70,6 @@ impl Warm {
         entry.until.is_none_or(|until| now < until).then_some(entry.identity)
     }
 
-    /// Whether a token of this digest was verified, however long ago.
-    pub(super) fn knew(&self, digest: &Digest) -> bool {
-        self.known.peek(digest).is_some()
-    }
-
     pub(super) fn insert(&self, digest: Digest, identity: Arc<Identity>, until: Option<Timestamp>) {
         self.known.insert(digest, Entry { identity, until });
     }
