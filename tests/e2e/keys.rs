@@ -353,7 +353,7 @@ async fn a_mistyped_key_is_told_from_a_wrong_one() {
     for (wrong, cause) in [
         (typo.as_str(), "the checksum does not match: mistyped or cut off"),
         (&key[..40], "the checksum does not match: mistyped or cut off"),
-        (&another, "unknown key id"),
+        (&another, ": unknown"),
     ] {
         let mark = host.log.mark();
         is_refused(&host.with_key(wrong)).await;

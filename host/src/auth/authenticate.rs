@@ -17,7 +17,7 @@ use super::principal::{Identity, Principal};
 use super::tokens::{Rejected, Tokens};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Retry};
-use crate::names::Secret;
+use crate::names::{KeyId, Secret};
 use crate::transport::{Channel, Head, Presented};
 
 /// Decides who sent the request that `head` begins. Waits only for an authorization
@@ -54,7 +54,10 @@ pub async fn authenticate(
 /// Lets in whoever proved an identity, unless it was revoked.
 fn accepted(identities: &Identities, identity: Arc<Identity>) -> Result<Principal, Error> {
     match identities.objection(&identity) {
-        Some(why) => Err(not_accepted(why)),
+        Some(why) => {
+            let Identity { agent, credential, .. } = &*identity;
+            Err(not_accepted(format_args!("{credential} of {agent}: {why}")))
+        }
         None => Ok(Principal::new(identity)),
     }
 }
@@ -63,10 +66,12 @@ fn accepted(identities: &Identities, identity: Arc<Identity>) -> Result<Principa
 fn at_once(identities: &Identities, head: &Head, now: Timestamp) -> Result<Arc<Identity>, Error> {
     match (&head.presented, head.channel) {
         (Presented::Bearer(token), _) => by_key(identities, token, now),
-        (Presented::Certificate(certificate), _) => identities
-            .certificate(certificate)
-            .map(Arc::new)
-            .ok_or_else(|| not_accepted("a certificate without an agent")),
+        (Presented::Certificate(certificate), _) => {
+            identities.certificate(certificate).map(Arc::new).ok_or_else(|| {
+                let names = certificate.names.join(", ");
+                not_accepted(format_args!("no agent has a name of the certificate: {names}"))
+            })
+        }
         (Presented::Local(agent), Channel::Stdio | Channel::Local) => {
             Ok(Arc::new(identities.local(agent)))
         }
@@ -90,7 +95,11 @@ pub(super) fn by_key(
     let matches = digest.matches(&SecretDigest::of(text.secret));
     // The checksum only tells why: what matches the digest needs no other proof.
     let why = |otherwise| if text.is_intact() { otherwise } else { MISTYPED };
-    let known = known.ok_or_else(|| not_accepted(why("unknown key id")))?;
+    let known = known.ok_or_else(|| {
+        let id = text.id.parse::<KeyId>();
+        let id = id.as_ref().map_or("of no form", KeyId::as_str);
+        not_accepted(format_args!("key {id}: {}", why("unknown")))
+    })?;
     let objection = if matches { objection(known, now) } else { Some(why("wrong secret").into()) };
     match objection {
         Some(what) => Err(not_accepted(format_args!("key {}: {what}", known.identity.credential))),
@@ -252,9 +261,9 @@ mod tests {
     fn every_credential_that_is_not_accepted_gets_one_answer() {
         let mistyped = format!("key good: {MISTYPED}");
         let cases = [
-            (bearer(&intact("nobody")), "unknown key id"),
+            (bearer(&intact("nobody")), "key nobody: unknown"),
             (bearer(&intact("good")), "key good: wrong secret"),
-            (bearer("bhk_nobody_secret"), MISTYPED),
+            (bearer("bhk_nobody_secret"), &mistyped.replace("good", "nobody")),
             (bearer("bhk_good_Secret"), &mistyped),
             (bearer("bhk_good_secret "), &mistyped),
             (bearer("bhk_good_"), &mistyped),

@@ -18,6 +18,7 @@ use super::revocations::Revocations;
 use super::tokens::Verified;
 use crate::config::{Agent, Config, PerAgent, RateLimit};
 use crate::names::{AgentName, KeyId, Malformed, Scope, Secret};
+use crate::text::clean_line;
 use crate::transport::ClientCertificate;
 
 /// Everybody who may call.
@@ -261,7 +262,7 @@ impl Agents {
         let (agent, name) = names.find_map(|name| Some((self.by_certificate.get(name)?, name)))?;
         let credential = Credential::Certificate(certificate.fingerprint.clone());
         let identity = self.of_entry(agent, credential);
-        Some(Identity { subject: name.parse().ok(), ..identity })
+        Some(Identity { subject: name.parse().ok(), issued: certificate.issued, ..identity })
     }
 
     /// The identity behind a token: what it and its agent's entry both allow. Where the
@@ -300,7 +301,12 @@ impl Agents {
         }
         match client.parse::<AgentName>() {
             Ok(own) if self.entries.contains_key(&own) || !client.starts_with(MADE_UP) => Ok(own),
-            Ok(_) | Err(_) => made_up(client).parse(),
+            Ok(_) | Err(_) => {
+                let agent = made_up(client).parse()?;
+                // The only place where both are known.
+                tracing::info!("client `{}` is agent {agent}", clean_line(client, 200));
+                Ok(agent)
+            }
         }
     }
 

@@ -2,15 +2,21 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Subcommand;
 
-use super::failure::Failure;
+use super::failure::{self, Failure};
 use super::shared;
+use crate::auth::Tokens;
+use crate::boot;
+use crate::clock::{Clock, SystemClock};
+use crate::server::Tls;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Read the configuration as the server would, and list every problem at once.
+    /// Read the configuration as the server would, and list every problem of it at once;
+    /// then the policy, the secrets and the certificates that it names.
     Check,
 }
 
@@ -18,6 +24,14 @@ impl ConfigCommand {
     pub(super) fn run(self, path: Option<&Path>) -> Result<ExitCode, Failure> {
         let Self::Check = self;
         let config = shared::load_config(path)?;
+        let bad = |what: String| Failure::new(failure::CONFIG, what);
+        boot::policy(&config)
+            .map_err(|problems| bad(format!("the policy has problems\n{problems}")))?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Tokens::new(&config, &clock).map_err(|problem| bad(problem.to_string()))?;
+        if let Some(tls) = &config.server.tls {
+            Tls::load(tls, clock).map_err(|problem| bad(problem.to_string()))?;
+        }
         let source = path.map_or("the defaults".to_owned(), |path| path.display().to_string());
         println!(
             "{source}: good. It serves {} on {}, to {} configured agents.",

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use super::failure::{self, Failure};
 use super::shared;
-use crate::auth::{self, Change, Entry, InForce, Reason, Revocations, Selector, TokenText};
+use crate::auth::{
+    self, Change, Entry, InForce, KeyFile, Reason, Revocations, Selector, TokenText,
+};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::names::{AgentName, Malformed, Subject, parse_duration};
@@ -49,7 +51,9 @@ pub(super) struct Revoke {
     /// RFC 3339 time, or `now`. What does not tell when it was issued counts as before.
     #[arg(long, value_name = "TIME", conflicts_with = "token")]
     issued_before: Option<Moment>,
-    /// End every revocation of this agent, subject or token, or of everything.
+    /// Let in again: end the revocation for good of this agent or subject, or that of this
+    /// token or of everything. What was revoked by when it was issued stays so, until this
+    /// is said again.
     #[arg(long, conflicts_with_all = ["issued_before", "expires"])]
     lift: bool,
     /// Why, for whoever reads the journal: one line.
@@ -88,6 +92,14 @@ impl Revoke {
         let now = SystemClock.utc();
         let (json, reason) = (self.json, self.reason.clone());
         let change = self.change(now)?;
+        let before = revocations(config)?;
+        if let (Change::Lift(what), false) = (&change, json)
+            && before.against(what).is_empty()
+        {
+            eprintln!(
+                "Nothing is in force against {what}; `bulkhead revoke --list` shows what is."
+            );
+        }
         let confirmed = record(config, change.clone(), reason, now)?;
         if json {
             println!("{}", told(&change, confirmed));
@@ -98,7 +110,25 @@ impl Revoke {
                 println!("{what}: what was issued until {moment} is revoked");
             }
             Change::Revoke { what, issued_before: None, .. } => println!("{what} is revoked"),
-            Change::Lift(what) => println!("{what} is let in again"),
+            Change::Lift(what) => {
+                println!("{what} is let in again");
+                for left in revocations(config)?.against(what) {
+                    if let Some(moment) = left.issued_before {
+                        eprintln!(
+                            "What was issued until {moment} stays revoked; --lift once more ends \
+                             that too."
+                        );
+                    }
+                }
+            }
+        }
+        if let Change::Revoke { what: Selector::Agent(agent), .. } = &change
+            && !is_known(config, agent)
+        {
+            eprintln!(
+                "No entry of the configuration and no key has the name {agent}: check it, unless \
+                 an authorization server or an expected key has."
+            );
         }
         say_confirmed(confirmed);
         Ok(ExitCode::SUCCESS)
@@ -167,10 +197,20 @@ pub(super) fn say_confirmed(confirmed: Confirmed) {
     }
 }
 
+fn revocations(config: &Config) -> Result<Revocations, Failure> {
+    Revocations::load(&config.auth.revocations, SystemClock.utc())
+        .map_err(|error| Failure::new(failure::IO, error))
+}
+
+/// Whether an agent has an entry or a key; yes when nobody can say.
+fn is_known(config: &Config, agent: &AgentName) -> bool {
+    let of_keys = |keys: &KeyFile| keys.keys().iter().any(|key| key.agent == *agent);
+    config.agents.contains_key(agent)
+        || KeyFile::load(&config.auth.keys).as_ref().map_or(true, of_keys)
+}
+
 fn list(config: &Config, as_json: bool) -> Result<(), Failure> {
-    let revocations = Revocations::load(&config.auth.revocations, SystemClock.utc())
-        .map_err(|error| Failure::new(failure::CONFIG, error))?;
-    let in_force = revocations.in_force();
+    let in_force = revocations(config)?.in_force();
     if as_json {
         println!("{}", Value::from(in_force.iter().map(shown).collect::<Vec<_>>()));
         return Ok(());

@@ -163,8 +163,10 @@ async fn follow_policy(host: &Host, config: &Config) {
         Ok(policy) if policy.is_same(&host.policy.load()) => told.clear(),
         Ok(policy) => {
             told.clear();
-            tracing::info!("the policy has changed; rules: {}", policy.rules().unwrap_or(0));
+            let rules = policy.rules().unwrap_or(0);
             host.policy.store(Arc::new(policy));
+            // When it is told, it is in force.
+            tracing::info!("the policy has changed; rules: {rules}");
         }
         Err(bad) => {
             let problems = bad.to_string();

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::names::{AgentName, RequestId, Secret};
 
 /// A request without its body: bounded, copied out of the transport, and not yet
@@ -97,4 +99,6 @@ pub struct ClientCertificate {
     pub names: Vec<Box<str>>,
     /// SHA-256 of its DER form, in lower-case hexadecimal.
     pub fingerprint: Box<str>,
+    /// From when on it is good (`notBefore`): as it was issued, for all that can be known.
+    pub issued: Option<Timestamp>,
 }

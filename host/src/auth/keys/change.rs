@@ -98,6 +98,11 @@ pub fn rotate(
         return Ok(None);
     }
     change(path, |files| {
+        // Rotated before, it ends sooner than it was made for: its successor tells.
+        let all = files.iter().flat_map(|file| &file.keys);
+        let lifetime = |key: &Key| Some(key.expires?.duration_since(key.created));
+        let made_for =
+            all.filter(|key| key.replaces.as_ref() == Some(&rotation.id)).map(lifetime).next_back();
         let holds_it = |file: &OneFile| file.keys.iter().any(is_meant);
         let gone = || "the key is gone".to_owned();
         let at = files.iter().position(holds_it).ok_or_else(gone)?;
@@ -108,12 +113,9 @@ pub fn rotate(
         }
         let too_far = |_| "that time is too far away".to_owned();
         let ends = now.checked_add(rotation.overlap).map_err(too_far)?;
-        let expires = match (rotation.expires, old.expires) {
+        let expires = match (rotation.expires, made_for.unwrap_or_else(|| lifetime(old))) {
             (Some(wanted), _) => Some(wanted),
-            (None, Some(end)) => {
-                let lifetime = end.duration_since(old.created);
-                Some(now.checked_add(lifetime).map_err(too_far)?)
-            }
+            (None, Some(lifetime)) => Some(now.checked_add(lifetime).map_err(too_far)?),
             (None, None) => None,
         };
         let maker = Maker {

@@ -141,7 +141,8 @@ pub enum Change {
         /// When the token ends anyway, and this entry can be forgotten.
         expires: Option<Timestamp>,
     },
-    /// Every revocation with this selector, with or without a time, ends.
+    /// The revocation for good with this selector ends; where there is none, that with a
+    /// time does.
     Lift(Selector),
 }
 

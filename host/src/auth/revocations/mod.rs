@@ -164,10 +164,14 @@ impl Revocations {
         match what {
             Selector::Key(_) => {}
             Selector::Agent(agent) => {
-                self.agents.remove(agent);
+                if self.agents.get_mut(agent).is_none_or(Cut::lift) {
+                    self.agents.remove(agent);
+                }
             }
             Selector::Subject(subject) => {
-                self.subjects.remove(subject);
+                if self.subjects.get_mut(subject).is_none_or(Cut::lift) {
+                    self.subjects.remove(subject);
+                }
             }
             Selector::Token { id, issuer } => {
                 if let Some(of_this_id) = self.tokens.get_mut(id) {
@@ -184,6 +188,11 @@ impl Revocations {
         let subject = subject.as_ref().or(own_subject.as_ref());
         let (why, since) = self.find(agent, subject, credential, *issued)?;
         Some(format!("{why}, revoked at {}", since.time))
+    }
+
+    /// What is in force against `what`.
+    pub fn against(&self, what: &Selector) -> Vec<InForce> {
+        self.in_force().into_iter().filter(|one| one.what == *what).collect()
     }
 
     /// When `key` was revoked.
@@ -276,6 +285,12 @@ impl Revocations {
 }
 
 impl Cut {
+    /// Ends what is for good, or else the rest; says whether nothing is left. Whoever is
+    /// let in again does not get back what had leaked before.
+    fn lift(&mut self) -> bool {
+        self.for_good.take().is_none() || self.before.is_none()
+    }
+
     fn deepen(&mut self, issued_before: Option<Timestamp>, since: Since) {
         match issued_before {
             None => {
@@ -505,11 +520,14 @@ mod tests {
     }
 
     #[test]
-    fn a_lift_ends_all_with_its_selector_and_nothing_else() {
+    fn a_lift_ends_what_is_for_good_or_else_the_rest() {
         let good = r#"revoke {"agent":"reporting"}"#;
         let before = r#"revoke {"agent":"reporting","issued_before":"2026-11-28T10:00:00Z"}"#;
         let lift = r#"lift {"agent":"reporting"}"#;
-        check(&[good, before, lift], &key(DAY), None);
+        check(&[good, before, lift], &key(DAY), Some("the agent"));
+        check(&[good, before, lift], &key("10:00:01"), None);
+        check(&[good, before, lift, lift], &key(DAY), None);
+        check(&[before, lift], &key(DAY), None);
         check(&[good, lift, before], &key(DAY), Some("the agent"));
         check(&[good, r#"lift {"agent":"other"}"#], &key(DAY), Some("the agent"));
         check(&[good, r#"lift {"subject":"bob"}"#], &key(DAY), Some("the agent"));

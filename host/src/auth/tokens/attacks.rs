@@ -301,7 +301,10 @@ async fn claims_are_for_us_and_for_now() {
     let (now, at) = (seconds(), now());
     let no_time = |name: &str| format!("its `{name}` is not a time in whole seconds");
     let (no_exp, no_nbf, no_iat) = (no_time("exp"), no_time("nbf"), no_time("iat"));
-    let other = "it is for another audience";
+    let other = |theirs: &str| format!("it is for another audience: {theirs}, and not {RESOURCE}");
+    let elsewhere = other("\"https://other.example/mcp\"");
+    let almost = other(&format!("\"{RESOURCE}/\""));
+    let start = other("\"https://tools.example.com\"");
     let no_aud = "its `aud` is neither a string nor a list of strings";
     let expired = |ago: i64| {
         let at = jiff::Timestamp::from_second(now - ago).unwrap();
@@ -329,14 +332,14 @@ async fn claims_are_for_us_and_for_now() {
                 "its `iss` is no string",
             ),
             ("no audience", with(json!({ "aud": null })), "it has no `aud`"),
-            ("another audience", with(json!({ "aud": "https://other.example/mcp" })), other),
-            ("almost our audience", with(json!({ "aud": format!("{RESOURCE}/") })), other),
+            ("another audience", with(json!({ "aud": "https://other.example/mcp" })), &elsewhere),
+            ("almost our audience", with(json!({ "aud": format!("{RESOURCE}/") })), &almost),
             (
                 "the start of our audience",
                 with(json!({ "aud": "https://tools.example.com" })),
-                other,
+                &start,
             ),
-            ("no audience in a list", with(json!({ "aud": [] })), other),
+            ("no audience in a list", with(json!({ "aud": [] })), &other("[]")),
             ("an audience that is an object", with(json!({ "aud": { RESOURCE: true } })), no_aud),
             ("an audience beside a number", with(json!({ "aud": [RESOURCE, 7] })), no_aud),
             ("10,000 audiences", crowded, &too_large),

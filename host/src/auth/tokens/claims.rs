@@ -111,7 +111,12 @@ fn audience(claims: &Claims, rules: &Issuer) -> Result<(), String> {
         }
         Some(_) => return Err(no_string()),
     };
-    if found { Ok(()) } else { Err("it is for another audience".to_owned()) }
+    if found {
+        return Ok(());
+    }
+    let (theirs, ours) = (claims.get("aud").map(Value::to_string), rules.audience.join(", "));
+    let theirs = shown(&theirs.unwrap_or_default()).to_string();
+    Err(format!("it is for another audience: {theirs}, and not {ours}"))
 }
 
 /// When it was issued, and from when on it is refused.

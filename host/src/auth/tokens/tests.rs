@@ -177,7 +177,10 @@ async fn claims_are_where_the_configuration_says() {
         (with("oid", Value::Null), "it has no `oid`, which is required"),
         (with("ext", json!({})), "it has no `ext.tenant`, which is required"),
         (with("ext", json!({ "tenant": null })), "it has no `ext.tenant`, which is required"),
-        (with("aud", json!(RESOURCE)), "it is for another audience"),
+        (
+            with("aud", json!(RESOURCE)),
+            "it is for another audience: \"https://tools.example.com/mcp\", and not a, b",
+        ),
         (with("exp", json!(seconds() + 61)), "it lives longer than 60s (`max_lifetime`)"),
         (with("exp", json!(seconds())), "it expired at 2026-11-28T00:00:00Z"),
         (with("nbf", json!(seconds() + 1)), "it is not valid yet (`nbf`)"),
@@ -498,7 +501,11 @@ async fn what_the_issuer_says_of_an_opaque_token_is_judged_as_claims_are() {
     let (mock, _, tokens) = introspecting("");
     for (token, answer, why) in [
         ("inactive", json!({ "active": false }), "its issuer says that it is not active"),
-        ("elsewhere", active(&mock, json!({ "aud": "x" })), "it is for another audience"),
+        (
+            "elsewhere",
+            active(&mock, json!({ "aud": "x" })),
+            "it is for another audience: \"x\", and not https://tools.example.com/mcp",
+        ),
         ("nowhere", active(&mock, json!({ "aud": null })), "it has no `aud`"),
         ("expired", active(&mock, json!({ "exp": 1 })), "it expired at 1970-01-01T00:00:01Z"),
         ("later", active(&mock, json!({ "nbf": seconds() + 60 })), "it is not valid yet (`nbf`)"),

@@ -141,7 +141,12 @@ impl Access {
         }
         for tool in &matrix.nobodys {
             let what = requirement(tool);
-            println!("{}", clean_line(&format!("nobody may call {}: {what}", tool.name), 400));
+            let who = if world.config.auth.issuers.is_empty() {
+                "nobody"
+            } else {
+                "no agent with an entry or a key"
+            };
+            println!("{}", clean_line(&format!("{who} may call {}: {what}", tool.name), 400));
         }
         self.print_why_not(world, matrix);
         for note in notes(world) {
@@ -243,6 +248,13 @@ fn notes(world: &World<'_>) -> Vec<String> {
         notes.push(
             "A token holds what its scopes and its agent's entry both allow; without an entry, \
              what its scopes allow."
+                .to_owned(),
+        );
+    }
+    let revoked = Revocations::load(&config.auth.revocations, SystemClock.utc());
+    if revoked.is_ok_and(|revoked| !revoked.in_force().is_empty()) {
+        notes.push(
+            "Some of these are revoked, which is not looked at here: see `bulkhead revoke --list`."
                 .to_owned(),
         );
     }

@@ -90,6 +90,7 @@ impl Create {
 impl Rotate {
     pub(super) fn run(self, config: &Config) -> Result<(), Failure> {
         let revocations = load_revocations(config)?;
+        let now = SystemClock.utc();
         let refuse = |key: &Key| {
             let at = revocations.of_key(key)?;
             let next = "make a new key with `bulkhead key create` if its holder may have one";
@@ -102,7 +103,6 @@ impl Rotate {
         if let Some(why) = refuse(old) {
             return Err(Failure::new(failure::DATA, why));
         }
-        let now = SystemClock.utc();
         let expires = self.expires.map(|good_for| from_now(now, good_for)).transpose()?;
         let rotation = Rotation { id: self.id, overlap: self.overlap, expires };
         let rotated = auth::rotate(&config.auth.keys, &rotation, now, refuse)
@@ -126,8 +126,12 @@ impl Rotate {
         } else {
             format!("is accepted until {}", ends.strftime("%Y-%m-%d %H:%M:%S UTC"))
         };
+        let ends = new.expires.map_or("until it is revoked".to_owned(), |end| {
+            format!("until {}", end.strftime("%Y-%m-%d %H:%M:%S UTC"))
+        });
         eprintln!(
-            "This is key {} of {}. It is shown only now. It takes the place of {}, which {until}.",
+            "This is key {} of {}, good {ends}. It is shown only now. It takes the place of {}, \
+             which {until}.",
             new.id, new.agent, old.id
         );
         say_if_nobody_runs(confirmed);

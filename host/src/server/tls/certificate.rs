@@ -1,7 +1,7 @@
 //! What a certificate says of its holder, once somebody has verified it.
 //!
-//! Two things are read: the names that an agent's entry may list, and the time after
-//! which it proves nothing, since a connection may outlive it. A common name is
+//! Three things are read: the names that an agent's entry may list, since when it is good,
+//! and the time after which it proves nothing, since a connection may outlive it. A common name is
 //! deliberately not read: it is no name of any kind (RFC 9525 §2).
 
 use std::sync::Arc;
@@ -25,12 +25,17 @@ pub(super) fn holder(der: &CertificateDer<'_>) -> Option<Arc<ClientCertificate>>
     Some(Arc::new(ClientCertificate {
         names: names.map(Box::from).collect(),
         fingerprint: fingerprint.into(),
+        issued: validity(der).map(|(first, _)| first),
     }))
 }
 
-/// The last moment of a certificate: its `notAfter` (RFC 5280 §4.1.2.5). None if it
-/// cannot be read.
+/// The last moment of a certificate: its `notAfter`. None if it cannot be read.
 pub(super) fn last_moment(der: &[u8]) -> Option<Timestamp> {
+    validity(der).map(|(_, last)| last)
+}
+
+/// Its first moment and its last (RFC 5280 §4.1.2.5).
+fn validity(der: &[u8]) -> Option<(Timestamp, Timestamp)> {
     const SEQUENCE: u8 = 0x30;
     const VERSION: u8 = 0xa0;
     let certificate = Element::first(der, SEQUENCE)?;
@@ -43,8 +48,9 @@ pub(super) fn last_moment(der: &[u8]) -> Option<Timestamp> {
         rest = Element::any(rest)?.rest;
     }
     let validity = Element::first(rest, SEQUENCE)?.content;
-    let not_after = Element::any(Element::any(validity)?.rest)?;
-    time(&not_after)
+    let not_before = Element::any(validity)?;
+    let not_after = Element::any(not_before.rest)?;
+    Some((time(&not_before)?, time(&not_after)?))
 }
 
 /// One element of DER (X.690 §8.1): its tag, what it holds, and what comes after it.
@@ -144,6 +150,8 @@ mod tests {
         ] {
             let der = certificate(|params| params.not_after = date_time_ymd(year, month, day));
             assert_eq!(last_moment(&der).unwrap().to_string(), expected);
+            let der = certificate(|params| params.not_before = date_time_ymd(year, month, day));
+            assert_eq!(holder(&der).unwrap().issued.unwrap().to_string(), expected);
         }
         let at = |tag, content: &str| {
             time(&Element { tag, content: content.as_bytes(), rest: &[] }).map(|t| t.to_string())
