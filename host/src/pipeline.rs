@@ -237,9 +237,22 @@ impl Early {
                 () = identities.superseded().cancelled() => {}
             }
         }
+        let hung_up = end.is_cancelled();
         end.cancel();
-        call.await
+        match call.await {
+            // Its client still waits, and is owed an answer.
+            Err(error) if *error.code() == Code::Cancelled && !hung_up => Err(outlasted()),
+            ended => ended,
+        }
     }
+}
+
+/// The end of a call that the server could not wait for. Whether it is worth repeating
+/// depends on what the tool had done by then, so the text says that.
+fn outlasted() -> Error {
+    let text =
+        "The server ended before the tool was done, and it may have done a part of its work.";
+    Error::new(Code::DeadlineExceeded, text).detail("quota", "server.drain_timeout")
 }
 
 /// The life of a call.

@@ -5,6 +5,8 @@
 
 mod challenge;
 mod codes;
+#[cfg(test)]
+mod golden;
 mod wire;
 
 use std::borrow::Cow;
@@ -75,7 +77,7 @@ pub enum Answer {
 /// How a call ended.
 #[derive(Debug)]
 pub struct Called {
-    /// The tool, where the caller may know that there is one.
+    /// The tool, once it was looked up for a caller who may know that there is one.
     pub tool: Option<Arc<Tool>>,
     /// What the guest spent, where it ran.
     pub cost: Option<Spent>,
@@ -620,6 +622,8 @@ mod tests {
             // Never listed to it, so never checked by it.
             assert!(has_structured(array, old));
             assert!(has_structured(None, old));
+            let early = failed(Error::new(Code::RateLimited, "x"), None, old);
+            assert_eq!(shown(&early).2["result"].get("structuredContent"), None, "which tool?");
         }
         assert!(has_structured(object, NEW) && has_structured(array, NEW));
     }
