@@ -151,7 +151,7 @@ fn sorted(value: Value) -> Value {
             Value::Object(pairs.collect::<Map<_, _>>())
         }
         Value::Array(items) => items.into_iter().map(sorted).collect(),
-        other => other,
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => other,
     }
 }
 

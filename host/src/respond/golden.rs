@@ -133,7 +133,7 @@ fn sorted(value: Value) -> Value {
             Value::Object(pairs.collect::<Map<_, _>>())
         }
         Value::Array(items) => items.into_iter().map(sorted).collect(),
-        other => other,
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => other,
     }
 }
 
@@ -179,7 +179,10 @@ fn every_code_has_a_transcript_in_each_era_that_the_tables_allow() {
 
 fn check(code: &Code, version: Version, found: u16, body: &Value) {
     let error = match form(code) {
-        Form::Silence => return assert_eq!((found, body), (202, &Value::Null), "{code}"),
+        Form::Silence => {
+            assert_eq!((found, body), (202, &Value::Null), "{code}");
+            return;
+        }
         Form::ToolResult => {
             assert_eq!((found, &body["result"]["isError"]), (200, &json!(true)), "{code}");
             let error = &body["result"]["_meta"]["io.bulkhead/error"];

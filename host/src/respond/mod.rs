@@ -42,7 +42,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub enum Reply {
     /// A refusal before the request was a message.
     Gate(Error),
-    /// A refusal of a message that is not one.
+    /// A refusal of a message that is not one, or of a request as such: under its id.
     Malformed(BadMessage),
     /// Nothing to say: the answer to a notification.
     Accepted,
@@ -339,7 +339,8 @@ fn retry_after(error: &Error) -> Option<HeaderValue> {
     let ours = matches!(error.code(), Code::RateLimited | Code::Unavailable);
     let wait = match error.retry_hint() {
         Retry::After(wait) => wait,
-        Retry::Maybe | Retry::No => Duration::from_secs(1),
+        Retry::Maybe => Duration::from_secs(1),
+        Retry::No => return None,
     };
     ours.then(|| HeaderValue::from(seconds_up(wait)))
 }

@@ -132,12 +132,11 @@ mod tests {
             (r#","retryable":false,"retryAfterMs":500"#, (false, Some(500))),
         ] {
             let said = format!(r#"{{"code":"BUSY","message":"x"{said}}}"#);
-            match produced(1, Vec::new(), Stdout::Text, &said) {
-                Produced::Failed { retryable, retry_after_ms, .. } => {
-                    assert_eq!((retryable, retry_after_ms), hint, "{said}");
-                }
-                other => panic!("it failed: {other:?}"),
-            }
+            let produced = produced(1, Vec::new(), Stdout::Text, &said);
+            let Produced::Failed { retryable, retry_after_ms, .. } = produced else {
+                panic!("it failed: {produced:?}")
+            };
+            assert_eq!((retryable, retry_after_ms), hint, "{said}");
         }
     }
 
