@@ -152,6 +152,46 @@ pub enum Retry {
     After(Duration),
 }
 
+/// How long to wait where nobody has said more exactly.
+const SOON: Duration = Duration::from_secs(1);
+
+impl Code {
+    /// Whether asking again can help, where an error does not say so more exactly: a
+    /// place that forgets to cannot send a client away for good that is to come back.
+    pub fn usual_retry(&self) -> Retry {
+        match self {
+            Self::Unauthenticated
+            | Self::InsufficientScope
+            | Self::OriginForbidden
+            | Self::MethodNotAllowed
+            | Self::NotAcceptable
+            | Self::PayloadTooLarge
+            | Self::UnsupportedMediaType
+            | Self::ParseError
+            | Self::InvalidRequest
+            | Self::InvalidParams
+            | Self::MethodNotFound
+            | Self::HeaderMismatch
+            | Self::MissingClientCapability
+            | Self::UnsupportedProtocolVersion
+            | Self::ToolNotFound
+            | Self::Internal
+            | Self::InvalidArguments
+            | Self::PermissionDenied
+            | Self::FuelExhausted
+            | Self::MemoryExceeded
+            | Self::ToolCrashed
+            | Self::OutputTooLarge
+            | Self::OutputRejected
+            | Self::ToolError
+            | Self::Cancelled
+            | Self::Plugin(_) => Retry::No,
+            Self::DeadlineExceeded | Self::UpstreamUnavailable => Retry::Maybe,
+            Self::RateLimited | Self::Unavailable => Retry::After(SOON),
+        }
+    }
+}
+
 /// A refusal or a fault, with one text for the client and one for the operator.
 ///
 /// Only [`Error::message`] and [`Error::details`] ever leave the server.
@@ -165,9 +205,10 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error that a retry does not help.
+    /// An error that a retry helps as it usually does with this code.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), retry: Retry::No, details: None, internal: None }
+        let retry = code.usual_retry();
+        Self { code, message: message.into(), retry, details: None, internal: None }
     }
 
     /// The server's own fault. The client learns that it happened; `cause` is for
@@ -253,5 +294,17 @@ mod tests {
                 "{code}"
             );
         }
+    }
+
+    #[test]
+    fn an_error_is_as_retryable_as_its_code_until_it_says_otherwise() {
+        let hint = |code| Error::new(code, "x").retry_hint();
+        assert_eq!(hint(Code::ToolCrashed), Retry::No);
+        assert_eq!(hint(Code::DeadlineExceeded), Retry::Maybe);
+        for waits in [Code::RateLimited, Code::Unavailable] {
+            assert_eq!(hint(waits), Retry::After(SOON));
+        }
+        let told = Error::new(Code::Unavailable, "x").retry(Retry::Maybe);
+        assert_eq!(told.retry_hint(), Retry::Maybe);
     }
 }

@@ -41,7 +41,8 @@ use crate::sanitize::{self, CleanOutput};
 use crate::telemetry::{AuditLog, CallRecord, Ending, Metrics, OpenRecord, trace_id};
 use crate::text::clean_line;
 use crate::transport::{
-    self, Body, Channel, Head, Message, Meta, Method, Presented, Progress, Request, ToolCall,
+    self, BadMessage, Body, Channel, Head, Message, Meta, Method, Presented, Progress, Request,
+    RpcId, Shown, ToolCall,
 };
 use crate::validation;
 
@@ -141,10 +142,10 @@ pub async fn answer(
             return host.limits.charge(principal).map_or_else(Reply::Gate, |_| Reply::Accepted);
         }
         Err(bad) => {
-            return host
-                .limits
-                .charge(principal)
-                .map_or_else(Reply::Gate, |_| Reply::Malformed(bad));
+            return match host.limits.charge(principal) {
+                Ok(_) => Reply::Malformed(bad),
+                Err(error) => refused(bad.id, error),
+            };
         }
     };
     let Request { version, meta, method } = request;
@@ -157,8 +158,14 @@ pub async fn answer(
     };
     match answer {
         Ok(answer) => Reply::Answer { id, version, answer },
-        Err(refused) => Reply::Gate(refused),
+        Err(error) => refused(id, error),
     }
+}
+
+/// A refusal that HTTP shows in the status, of a request that was read: it is answered
+/// under its id, as JSON-RPC wants it.
+fn refused(id: RpcId, error: Error) -> Reply {
+    Reply::Malformed(BadMessage { id, error, shown: Shown::AsStatus })
 }
 
 /// Every method but `tools/call`: a function of the principal and of what is served.
@@ -237,9 +244,22 @@ impl Early {
                 () = identities.superseded().cancelled() => {}
             }
         }
+        let hung_up = end.is_cancelled();
         end.cancel();
-        call.await
+        match call.await {
+            // Its client still waits, and is owed an answer.
+            Err(error) if *error.code() == Code::Cancelled && !hung_up => Err(outlasted()),
+            ended => ended,
+        }
     }
+}
+
+/// The end of a call that the server could not wait for. Whether it is worth repeating
+/// depends on what the tool had done by then, so the text says that.
+fn outlasted() -> Error {
+    let text =
+        "The server ended before the tool was done, and it may have done a part of its work.";
+    Error::new(Code::DeadlineExceeded, text).detail("quota", "server.drain_timeout")
 }
 
 /// The life of a call.

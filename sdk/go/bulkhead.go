@@ -68,7 +68,9 @@ func annotation(name string, value bool) Option {
 }
 
 // Error is a failure that the caller can reason about. All of it reaches the
-// agent. Any other error does so as TOOL_FAILED, with its text as the message.
+// agent. Of any other error the agent learns only that the tool failed
+// (TOOL_FAILED), since its text may be a path or a query: that goes to the
+// operator's log.
 type Error struct {
 	// Code names the kind of failure: 3 to 64 of A-Z, 0-9 and _, starting with a
 	// letter. The host replaces a code of another shape, and its own codes.
@@ -85,6 +87,32 @@ type Error struct {
 
 // Error is the code and the message.
 func (e Error) Error() string { return e.Code + ": " + e.Message }
+
+// NotFound is RECORD_NOT_FOUND for "record": what was named does not exist.
+func NotFound(what string) Error {
+	kind := strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, strings.ToUpper(what))
+	return Error{Code: kind + "_NOT_FOUND", Message: "There is no such " + what + "."}
+}
+
+// Conflict is CONFLICT: the request is right but does not fit the present state.
+func Conflict(message string) Error { return Error{Code: "CONFLICT", Message: message} }
+
+// Invalid is INVALID_INPUT: the arguments match the schema and still make no sense.
+func Invalid(message string) Error { return Error{Code: "INVALID_INPUT", Message: message} }
+
+// Unavailable is TEMPORARILY_UNAVAILABLE: what the tool needs is expected back then.
+func Unavailable(retryAfter time.Duration) Error {
+	return Error{
+		Code:       "TEMPORARILY_UNAVAILABLE",
+		Message:    "What this tool depends on is not available right now.",
+		RetryAfter: retryAfter,
+	}
+}
 
 // Serve answers the one call that this process was started for, and exits. It
 // describes the tools instead where BULKHEAD_DESCRIBE is 1.
@@ -167,7 +195,7 @@ func call(tools []Definition, arguments []string, stdin io.Reader) ([]byte, erro
 		at = 0
 	}
 	if at < 0 {
-		return nil, errors.New("the one argument must be the name of a tool of this program")
+		return nil, Error{Code: "TOOL_FAILED", Message: "The one argument must be the name of a tool of this program."}
 	}
 	input, err := io.ReadAll(stdin)
 	if err != nil {
@@ -195,11 +223,11 @@ func describe(tools []Definition, _ []string, _ io.Reader) ([]byte, error) {
 	for _, tool := range tools {
 		input, err := argumentsSchema(tool.arguments)
 		if err != nil {
-			return nil, fmt.Errorf("the arguments of %s: %w", tool.name, err)
+			return nil, undescribed("the arguments", tool, err)
 		}
 		output, err := resultSchema(tool.result)
 		if err != nil {
-			return nil, fmt.Errorf("the result of %s: %w", tool.name, err)
+			return nil, undescribed("the result", tool, err)
 		}
 		stdout := "json"
 		if output == nil {
@@ -217,7 +245,13 @@ func describe(tools []Definition, _ []string, _ io.Reader) ([]byte, error) {
 	return json.Marshal(manifest{commands}, json.Deterministic(true), jsontext.Multiline(true))
 }
 
-// wire is an error as the host reads it from the last line of standard error.
+// undescribed is for the author, who builds the plugin.
+func undescribed(what string, tool Definition, err error) Error {
+	return Error{Code: "TOOL_FAILED", Message: fmt.Sprintf("%s of %s: %v", what, tool.name, err)}
+}
+
+// wire is an error as the host reads it from the last line of standard error. What
+// nobody wrote for an agent is printed there before it, for the operator.
 func wire(err error) []byte {
 	type failure struct {
 		Code         string         `json:"code"`
@@ -226,16 +260,17 @@ func wire(err error) []byte {
 		RetryAfterMs int64          `json:"retryAfterMs,omitzero"`
 		Details      map[string]any `json:"details,omitempty"`
 	}
-	known := Error{Code: "TOOL_FAILED", Message: err.Error()}
+	known := Error{Code: "TOOL_FAILED", Message: "The tool failed at something of its own. The operator's log says more."}
 	if value, is := errors.AsType[Error](err); is {
 		known = value
 	} else if pointer, is := errors.AsType[*Error](err); is {
 		known = *pointer
+	} else {
+		fmt.Fprintln(os.Stderr, err)
 	}
-	sent := failure{
-		known.Code, known.Message, known.Retryable || known.RetryAfter > 0,
-		known.RetryAfter.Milliseconds(), known.Details,
-	}
+	// Rounded up: whoever waits so long is not too early.
+	wait := (known.RetryAfter + time.Millisecond - 1).Milliseconds()
+	sent := failure{known.Code, known.Message, known.Retryable || known.RetryAfter > 0, wait, known.Details}
 	options := json.JoinOptions(jsontext.AllowInvalidUTF8(true), json.Deterministic(true))
 	line, err := json.Marshal(sent, options)
 	if err != nil {

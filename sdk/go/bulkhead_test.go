@@ -85,10 +85,10 @@ func TestFailuresAreTheLastLine(t *testing.T) {
 	for tool, want := range map[string]string{
 		"wrapped": `{"code":"INNER","message":"x","retryable":false}`,
 		"pointer": `{"code":"POINTED","message":"x","retryable":false}`,
-		"foreign": `{"code":"TOOL_FAILED","message":"disk ` + "\uFFFD" + `","retryable":false}`,
+		"foreign": `{"code":"TOOL_FAILED","message":"The tool failed at something of its own. The operator's log says more.","retryable":false}`,
 		"panics":  `{"code":"TOOL_PANICKED","message":"The tool failed at a mistake of its own. The server's log has more.","retryable":false}`,
 		"details": `{"code":"ODD","message":"x","retryable":false}`,
-		"nobody":  `{"code":"TOOL_FAILED","message":"the one argument must be the name of a tool of this program","retryable":false}`,
+		"nobody":  `{"code":"TOOL_FAILED","message":"The one argument must be the name of a tool of this program.","retryable":false}`,
 	} {
 		if stdout, last, _ := run(t, tool, "{}"); last != want || stdout != "" {
 			t.Errorf("%s: %q and %s", tool, stdout, last)
@@ -100,6 +100,28 @@ func TestFailuresAreTheLastLine(t *testing.T) {
 	}
 	if _, last, _ := run(t, "nan", "{}"); !strings.Contains(last, "TOOL_FAILED") {
 		t.Error(last)
+	}
+}
+
+func TestAForeignErrorIsInTheLogAlone(t *testing.T) {
+	if _, last, stderr := run(t, "foreign", "{}"); !strings.Contains(stderr, "disk \xff") || strings.Contains(last, "disk") {
+		t.Errorf("%q, then %s", stderr, last)
+	}
+}
+
+func TestTheUsualErrorsHaveTheirCodes(t *testing.T) {
+	for code, err := range map[string]Error{
+		"SALES_ORDER_NOT_FOUND":   NotFound("sales order"),
+		"CONFLICT":                Conflict("x"),
+		"INVALID_INPUT":           Invalid("x"),
+		"TEMPORARILY_UNAVAILABLE": Unavailable(time.Second),
+	} {
+		if err.Code != code {
+			t.Errorf("%s: %s", code, err.Code)
+		}
+	}
+	if got := string(wire(Unavailable(1500 * time.Microsecond))); !strings.Contains(got, `"retryAfterMs":2`) {
+		t.Error(got)
 	}
 }
 

@@ -29,6 +29,14 @@ export declare class ToolError extends Error {
   readonly retryable: boolean;
   readonly retryAfterMs: number | undefined;
   readonly details: Record<string, unknown> | undefined;
+  /** `RECORD_NOT_FOUND` for `notFound("record")`: what was named does not exist. */
+  static notFound(what: string): ToolError;
+  /** `CONFLICT`: the request is right but does not fit the present state. */
+  static conflict(message: string): ToolError;
+  /** `INVALID_INPUT`: the arguments match the schema and still make no sense. */
+  static invalid(message: string): ToolError;
+  /** `TEMPORARILY_UNAVAILABLE`: what the tool needs is expected back after so many milliseconds. */
+  static unavailable(retryAfterMs: number): ToolError;
 }
 
 export interface ToolErrorOptions {

@@ -15,6 +15,24 @@ export class ToolError extends Error {
     this.retryAfterMs = retryAfterMs;
     this.details = details;
   }
+
+  static notFound(what) {
+    const kind = what.toUpperCase().replace(/[^A-Z0-9]/g, "_");
+    return new ToolError(`${kind}_NOT_FOUND`, `There is no such ${what}.`);
+  }
+
+  static conflict(message) {
+    return new ToolError("CONFLICT", message);
+  }
+
+  static invalid(message) {
+    return new ToolError("INVALID_INPUT", message);
+  }
+
+  static unavailable(retryAfterMs) {
+    const message = "What this tool depends on is not available right now.";
+    return new ToolError("TEMPORARILY_UNAVAILABLE", message, { retryAfterMs });
+  }
 }
 
 /** A result of several blocks, or of a structured value with a text of its own. */

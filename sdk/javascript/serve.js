@@ -43,7 +43,9 @@ function settled(value) {
   const promise = Promise.resolve(value);
   runJobs(() => Promise.inspect(promise).state !== "pending");
   const { state, value: outcome } = Promise.inspect(promise);
-  if (state === "pending") throw new Error("The tool waits for something that never happens.");
+  if (state === "pending") {
+    throw new ToolError("TOOL_FAILED", "The tool waits for something that never happens.");
+  }
   if (state === "rejected") throw outcome;
   return outcome;
 }
@@ -63,13 +65,15 @@ function output(result, wrapped) {
 
 const structured = (value) => (value === undefined ? undefined : JSON.stringify(value));
 
-// The contract's `error`. Where the author did not foresee it, the agent gets the message
-// and the operator the stack.
+const UNFORESEEN = "The tool failed at something of its own. The operator's log says more.";
+
+// The contract's `error`. What the author did not foresee says what it failed on, a path or
+// a value of somebody else's: that is for the operator, and the agent gets a fixed sentence.
 function failure(error) {
   if (!(error instanceof ToolError)) {
     const message = messageOf(error);
     log("error", error instanceof Error ? `${error.name}: ${message}\n${error.stack}` : message);
-    error = new ToolError("TOOL_FAILED", message);
+    error = new ToolError("TOOL_FAILED", UNFORESEEN);
   }
   const { code, message, retryable, retryAfterMs, details } = error;
   return { code, message: message.toWellFormed(), retryable, retryAfterMs, details: structured(details) };
@@ -79,7 +83,7 @@ function messageOf(error) {
   try {
     return String(error instanceof Error ? error.message : error);
   } catch {
-    return "The tool failed.";
+    return "a value without a text was thrown";
   }
 }
 

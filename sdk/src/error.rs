@@ -10,19 +10,46 @@ use serde_json::{Map, Value};
 
 /// A failure that the caller of a tool can reason about.
 ///
-/// All of it reaches the agent, so nothing internal belongs into it. That is why
-/// there is no conversion from every `std::error::Error`: a `?` must not send a
-/// path or a query to a model by accident. Map a foreign error where it happens,
-/// or implement `From` for one of your own:
+/// All of it reaches the agent but its cause, so nothing internal belongs into the
+/// rest. `?` on an error of the standard library or of `serde_json` makes one whose
+/// message is fixed and general, and keeps the original text as the cause; any other
+/// is mapped where it happens:
 ///
 /// ```
 /// use bulkhead_sdk::ToolError;
 ///
-/// fn parse(port: &str) -> Result<u16, ToolError> {
-///     port.parse().map_err(|_| ToolError::invalid("`port` is not a number from 0 to 65535."))
+/// fn port(text: &str) -> Result<u16, ToolError> {
+///     text.parse().map_err(|_| ToolError::invalid("`port` is not a number from 0 to 65535."))
 /// }
 ///
-/// assert_eq!(parse("many").unwrap_err().code, "INVALID_INPUT");
+/// fn first_port(path: &str) -> Result<u16, ToolError> {
+///     let ports = std::fs::read_to_string(path)?;
+///     port(ports.lines().next().ok_or(ToolError::not_found("port"))?)
+/// }
+///
+/// assert_eq!(port("many").unwrap_err().code, "INVALID_INPUT");
+/// let error = first_port("/srv/secret/ports").unwrap_err();
+/// assert_eq!(error.to_string(), "IO_FAILED: The tool could not read or write what it needs.");
+/// ```
+///
+/// The cause goes to the operator's log when the error leaves the tool, under the
+/// call's request id. There is no conversion from *every* error: that a failure is
+/// nobody's business is for the author to say, with [`ToolError::internal`].
+///
+/// ```compile_fail
+/// # use bulkhead_sdk::ToolError;
+/// fn run() -> Result<(), ToolError> {
+///     Err(Box::<dyn std::error::Error>::from("the password is hunter2"))?
+/// }
+/// ```
+///
+/// ```
+/// # use bulkhead_sdk::ToolError;
+/// fn run() -> Result<(), ToolError> {
+///     let failed = Err(Box::<dyn std::error::Error>::from("the password is hunter2"));
+///     failed.map_err(ToolError::internal)
+/// }
+/// assert!(!run().unwrap_err().message.contains("hunter2"));
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -37,6 +64,8 @@ pub struct ToolError {
     pub retry: Retry,
     /// Details for a program.
     pub details: Map<String, Value>,
+    /// What only the operator's log is told.
+    cause: Option<Box<str>>,
 }
 
 /// Whether the same call may succeed later.
@@ -58,6 +87,7 @@ impl ToolError {
             message: message.into(),
             retry: Retry::Never,
             details: Map::new(),
+            cause: None,
         }
     }
 
@@ -83,6 +113,13 @@ impl ToolError {
     pub fn unavailable(retry_after: Duration) -> Self {
         let message = "What this tool depends on is not available right now.";
         Self::new("TEMPORARILY_UNAVAILABLE", message).retry_after(retry_after)
+    }
+
+    /// `TOOL_FAILED`: something of the tool's own went wrong, which is of no use to
+    /// the agent. `cause` is for the operator's log.
+    pub fn internal(cause: impl Display) -> Self {
+        let message = "The tool failed at something of its own. The operator's log says more.";
+        Self::new("TOOL_FAILED", message).because(cause)
     }
 
     /// Says that the same call may succeed at any time.
@@ -113,14 +150,30 @@ impl ToolError {
         self.details.insert(key.into(), value.into());
         self
     }
+
+    /// Adds the cause: a text for the operator's log, which no client ever sees. It is
+    /// written when the error leaves the tool, and costs one line of the log then; an
+    /// error that the tool recovers from costs nothing.
+    #[must_use]
+    pub fn because(mut self, cause: impl Display) -> Self {
+        self.cause = Some(cause.to_string().into());
+        self
+    }
+
+    /// What only the operator's log is told.
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
 }
 
+/// The code and the message: what the agent is told, so never the cause.
 impl Display for ToolError {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.code, self.message)
     }
 }
 
+/// Without a `source`, which is what others print of an error unasked.
 impl Error for ToolError {}
 
 #[cfg(test)]

@@ -44,9 +44,17 @@ impl<P: Plugin> Guest for P {
     }
 
     fn call_tool(name: String, arguments: String) -> Result<wit::Outcome, wit::Error> {
-        let output = expansion::call(P::TOOLS, &name, &arguments)?;
+        let output = expansion::call(P::TOOLS, &name, &arguments).map_err(told)?;
         Ok(wit::Outcome::Done(output.into()))
     }
+}
+
+/// The error without its cause, which the operator's log is told.
+fn told(error: ToolError) -> wit::Error {
+    if let Some(cause) = error.cause() {
+        host::log(Level::Error, &format!("{}: {cause}", error.code));
+    }
+    error.into()
 }
 
 impl From<Declaration> for wit::Tool {
@@ -124,7 +132,10 @@ impl From<ToolError> for wit::Error {
     fn from(error: ToolError) -> Self {
         let retry_after_ms = match error.retry {
             Retry::Never | Retry::Anytime => None,
-            Retry::After(wait) => Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            // Rounded up: whoever waits so long is not too early.
+            Retry::After(wait) => {
+                Some(u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
+            }
         };
         Self {
             code: error.code.into_owned(),

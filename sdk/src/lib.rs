@@ -4,6 +4,7 @@ pub mod call;
 mod error;
 #[doc(hidden)]
 pub mod expansion;
+mod foreign;
 #[cfg(target_family = "wasm")]
 mod guest;
 mod output;

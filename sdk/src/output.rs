@@ -140,8 +140,9 @@ impl Output {
     /// `INVALID_OUTPUT`, where the value has no form in JSON, such as a map whose
     /// keys are not strings.
     pub fn structured(mut self, value: &impl Serialize) -> Result<Self, ToolError> {
-        let json = serde_json::to_string(value).map_err(|_| {
+        let json = serde_json::to_string(value).map_err(|error| {
             ToolError::new("INVALID_OUTPUT", "The tool's result has no form in JSON.")
+                .because(error)
         })?;
         self.structured = Some(json);
         Ok(self)

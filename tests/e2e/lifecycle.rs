@@ -59,13 +59,37 @@ async fn load_balancers_have_time_to_notice() {
 }
 
 #[tokio::test]
-async fn calls_that_outlast_the_drain_are_cancelled_and_recorded() {
-    let (host, _alice, nap) = napping("[server]\ndrain_timeout = '100ms'", 300_000).await;
-    host.signal(Signal::TERM);
-    assert_eq!(host.ended().await.code(), Some(0), "{:?}", host.log);
-    drop(nap);
-    let records = host.audit();
-    assert_eq!((records.len(), &records[0]["outcome"]), (1, &json!("cancelled")));
+async fn calls_that_outlast_the_drain_are_ended_answered_and_recorded() {
+    for legacy in [false, true] {
+        let setup = Host::test().plugin("slow").agent("alice", &["*"]);
+        let setup = setup.sidecar("slow", "per_call.deadline = '10min'");
+        let host = setup.config("[server]\ndrain_timeout = '100ms'").start().await;
+        let alice = host.client("alice").await;
+        let alice = if legacy { alice.legacy() } else { alice };
+        let mut stream = alice.open("slow", json!({ "ms": 300_000 })).await;
+        stream.next().await.unwrap();
+        let whole = {
+            let alice = alice.clone();
+            tokio::task::spawn(async move { alice.call("slow", json!({ "ms": 300_000 })).await })
+        };
+        host.until_in_flight(2).await;
+        host.signal(Signal::TERM);
+        for answer in [whole.await.unwrap(), stream.finish().await] {
+            assert_eq!(answer.status, 200, "{answer:?}");
+            let error = answer.expect_code("DEADLINE_EXCEEDED");
+            assert_eq!(error["details"]["quota"], "server.drain_timeout", "{error}");
+            assert_eq!(error["retryable"], true, "{error}");
+        }
+        assert_eq!(host.ended().await.code(), Some(0), "{:?}", host.log);
+        let records = host.audit();
+        assert_eq!(records.len(), 2);
+        for record in records {
+            assert_eq!(
+                (&record["outcome"], &record["code"]),
+                (&json!("failed"), &json!("DEADLINE_EXCEEDED"))
+            );
+        }
+    }
 }
 
 #[tokio::test]

@@ -43,6 +43,7 @@ async fn an_agent_has_a_rate_of_its_own() {
     let flood = alice.request("tools/list", json!({})).await;
     assert_eq!(flood.status, 429, "anything but a call is refused in the status");
     expect_limited(&flood, "per_agent.rate");
+    assert!(flood.message()["id"].is_u64(), "under the request's id: {}", flood.text);
     bob.call("echo", hello()).await.expect_ok();
 }
 

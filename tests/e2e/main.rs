@@ -12,6 +12,7 @@ mod command_line;
 mod compile;
 mod containment;
 mod edge;
+mod errors;
 mod fairness;
 mod guests;
 mod house;

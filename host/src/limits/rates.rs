@@ -186,7 +186,7 @@ mod tests {
     use super::*;
     use crate::clock::FakeClock;
     use crate::limits::Limits;
-    use crate::names::AgentName;
+    use crate::names::{AgentName, Rate};
 
     const MS: Duration = Duration::from_millis(1);
 
@@ -266,6 +266,16 @@ mod tests {
         }
     }
 
+    /// A call that as many rates bind as a test likes.
+    #[derive(Debug)]
+    struct Calls(Vec<Meter>);
+
+    impl Metered for Calls {
+        fn meters(&self) -> impl Iterator<Item = Meter> {
+            self.0.iter().cloned()
+        }
+    }
+
     #[test]
     fn an_agent_that_is_refused_costs_the_others_nothing() {
         let limits = Limits::new(Arc::new(FakeClock::new()), 1_000);
@@ -277,6 +287,24 @@ mod tests {
         }
         assert!(limits.charge(Call([own("modest"), shared()])).is_ok());
         assert!(limits.charge(Call([own("late"), shared()])).is_err());
+    }
+
+    /// What a client is told to wait, as the wire has it.
+    fn told(error: &Error) -> Duration {
+        MS * u32::try_from(wait(error).as_nanos().div_ceil(1_000_000)).unwrap()
+    }
+
+    #[test]
+    fn whom_the_full_table_sends_away_is_let_in_after_the_wait() {
+        let (clock, rates) = rates();
+        for n in 0..MAX_KEYS + MAX_KEYS / 4 {
+            let _ = rates.spend(&meter(agent(n), limit("1/min", 1)));
+        }
+        let late = meter(agent("late"), limit("1/min", 1));
+        let refused = rates.spend(&late).unwrap_err();
+        assert_eq!(refused.code(), &Code::Unavailable);
+        clock.advance(told(&refused));
+        rates.spend(&late).unwrap();
     }
 
     #[test]
@@ -330,6 +358,43 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever rates bind a call, and however much of each is spent: who waits as
+        /// long as told, and asks again, is served. With each rate the refusals at most
+        /// double, since one that is passed in vain may have to be waited for once more.
+        #[test]
+        fn whoever_obeys_is_served(
+            bound in prop::collection::vec((1_u32..100, 1_u64..100_000, 1_u32..5, 0_u32..10), 1..5),
+        ) {
+            let clock = Arc::new(FakeClock::new());
+            let limits = Limits::new(Arc::clone(&clock) as _, 1_000);
+            let meters: Vec<Meter> = bound
+                .iter()
+                .enumerate()
+                .map(|(n, (cells, per_ms, burst, _))| {
+                    let rate = Rate {
+                        cells: (*cells).try_into().unwrap(),
+                        per: Duration::from_millis(*per_ms),
+                    };
+                    let burst = (*burst).try_into().unwrap();
+                    meter(agent(n), RateLimit { rate, burst })
+                })
+                .collect();
+            for (meter, (.., spent)) in meters.iter().zip(&bound) {
+                for _ in 0..*spent {
+                    let _ = limits.rates.spend(meter);
+                }
+            }
+            let most = (1_u32 << meters.len()) - 1;
+            let mut refusals = 0;
+            while let Err(refused) = limits.admit(Calls(meters.clone())) {
+                prop_assert_eq!(refused.code(), &Code::RateLimited);
+                prop_assert!(!told(&refused).is_zero());
+                clock.advance(told(&refused));
+                refusals += 1;
+                prop_assert!(refusals <= most, "{} refusals", refusals);
+            }
+        }
+
         /// In any time, at most a burst and what the rate gives passes; and who
         /// waits as long as told is let pass.
         #[test]

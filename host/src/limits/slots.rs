@@ -313,6 +313,33 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn whoever_waits_as_told_is_seated_when_the_cause_has_ended() {
+        let limits = limits();
+        for (seats, calls) in [(vec![seat("full", 2, 1)], 3), (vec![seat("none", 1, 0)], 1)] {
+            let mut flights: Vec<_> = (0..calls).map(|_| start(&limits, &seats)).collect();
+            let mut ended = Vec::new();
+            for flight in &mut flights {
+                ended.push(poll(flight));
+            }
+            let refused = limits.acquire(Call(seats.clone())).await.unwrap_err();
+            let Retry::After(wait) = refused.retry_hint() else { panic!("{refused:?}") };
+            assert!(wait >= MIN_RETRY, "no client is made to hammer");
+            drop((ended, flights));
+            tokio::time::advance(wait).await;
+            drop(limits.acquire(Call(seats)).await.unwrap());
+        }
+        // All the calls that may be in flight at once.
+        let one = Limits::new(Arc::new(FakeClock::new()), 1);
+        let held = one.acquire(Call(Vec::new())).await.unwrap();
+        let refused = one.acquire(Call(Vec::new())).await.unwrap_err();
+        assert_eq!(refused.code(), &Code::Unavailable);
+        let Retry::After(wait) = refused.retry_hint() else { panic!("{refused:?}") };
+        assert!(wait >= MIN_RETRY);
+        drop(held);
+        drop(one.acquire(Call(Vec::new())).await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_wait_ends_at_its_timeout() {
         let limits = limits();
         let one = [seat("t", 1, 1)];

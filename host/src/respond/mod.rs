@@ -5,6 +5,8 @@
 
 mod challenge;
 mod codes;
+#[cfg(test)]
+mod golden;
 mod wire;
 
 use std::borrow::Cow;
@@ -40,7 +42,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub enum Reply {
     /// A refusal before the request was a message.
     Gate(Error),
-    /// A refusal of a message that is not one.
+    /// A refusal of a message that is not one, or of a request as such: under its id.
     Malformed(BadMessage),
     /// Nothing to say: the answer to a notification.
     Accepted,
@@ -75,7 +77,7 @@ pub enum Answer {
 /// How a call ended.
 #[derive(Debug)]
 pub struct Called {
-    /// The tool, where the caller may know that there is one.
+    /// The tool, once it was looked up for a caller who may know that there is one.
     pub tool: Option<Arc<Tool>>,
     /// What the guest spent, where it ran.
     pub cost: Option<Spent>,
@@ -337,7 +339,8 @@ fn retry_after(error: &Error) -> Option<HeaderValue> {
     let ours = matches!(error.code(), Code::RateLimited | Code::Unavailable);
     let wait = match error.retry_hint() {
         Retry::After(wait) => wait,
-        Retry::Maybe | Retry::No => Duration::from_secs(1),
+        Retry::Maybe => Duration::from_secs(1),
+        Retry::No => return None,
     };
     ours.then(|| HeaderValue::from(seconds_up(wait)))
 }
@@ -620,6 +623,8 @@ mod tests {
             // Never listed to it, so never checked by it.
             assert!(has_structured(array, old));
             assert!(has_structured(None, old));
+            let early = failed(Error::new(Code::RateLimited, "x"), None, old);
+            assert_eq!(shown(&early).2["result"].get("structuredContent"), None, "which tool?");
         }
         assert!(has_structured(object, NEW) && has_structured(array, NEW));
     }

@@ -427,8 +427,9 @@ impl<'a, B: Serialize> CallResult<'a, B> {
         spending: Option<Spending>,
         version: Version,
     ) -> Result<Self, serde_json::Error> {
+        // A call that was refused before its tool was looked up may be one of such a tool.
         let checked = !version.is_modern()
-            && tool.is_some_and(|tool| listed_output_schema(tool, version).is_some());
+            && tool.is_none_or(|tool| listed_output_schema(tool, version).is_some());
         Ok(Self {
             result_type: complete(version),
             content: Content::Text([TextBlock { text: serde_json::to_string(error)? }]),

@@ -37,8 +37,9 @@ pub(crate) fn read_one(value: &RawValue) -> Result<Val, ToolError> {
         let message = format!("The JSON is nested deeper than {MAX_DEPTH} levels.");
         return Err(ToolError::new("INVALID_JSON", message));
     }
-    jaq_json::read::parse_single(json)
-        .map_err(|_| ToolError::new("INVALID_JSON", "The JSON could not be read."))
+    jaq_json::read::parse_single(json).map_err(|error| {
+        ToolError::new("INVALID_JSON", "The JSON could not be read.").because(error)
+    })
 }
 
 fn invalid(error: &serde_json::Error) -> ToolError {

@@ -3,7 +3,7 @@ trying again makes sense."""
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{2,63}")
 
@@ -41,3 +41,26 @@ class ToolError(Exception):
         self.retryable = retryable or retry_after is not None
         self.retry_after = retry_after
         self.details = dict(details or {})
+
+    @classmethod
+    def not_found(cls, what: str) -> Self:
+        """`RECORD_NOT_FOUND` for `not_found("record")`: what was named does not exist."""
+        kind = re.sub(r"[^A-Z0-9]", "_", what.upper())
+        return cls(f"{kind}_NOT_FOUND", f"There is no such {what}.")
+
+    @classmethod
+    def conflict(cls, message: str) -> Self:
+        """`CONFLICT`: the request is right but does not fit the present state."""
+        return cls("CONFLICT", message)
+
+    @classmethod
+    def invalid(cls, message: str) -> Self:
+        """`INVALID_INPUT`: the arguments match the schema and still make no sense."""
+        return cls("INVALID_INPUT", message)
+
+    @classmethod
+    def unavailable(cls, retry_after: float) -> Self:
+        """`TEMPORARILY_UNAVAILABLE`: what the tool needs is expected back after so many
+        seconds. (`UNAVAILABLE` is the host's own.)"""
+        message = "What this tool depends on is not available right now."
+        return cls("TEMPORARILY_UNAVAILABLE", message, retry_after=retry_after)

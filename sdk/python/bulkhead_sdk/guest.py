@@ -4,6 +4,7 @@ Imported where componentize-py has made bindings (`wit_world`), which is only in
 of a component.
 """
 
+import math
 import sys
 from typing import Any
 
@@ -89,7 +90,8 @@ def _content(block: results.Block) -> Any:
 
 
 def _error(error: ToolError) -> Any:
-    wait = None if error.retry_after is None else int(error.retry_after * 1000)
+    # Rounded up: whoever waits so long is not too early.
+    wait = None if error.retry_after is None else math.ceil(error.retry_after * 1000)
     details = wire.dump(error.details) if error.details else None
     message = wire.well_formed(error.message)
     return types.Error(error.code, message, error.retryable, wait, details, None)

@@ -121,6 +121,17 @@ class Tools(unittest.TestCase):
         self.assertEqual((error.code, error.message), ("STOCK_TOO_LOW", "Only 3."))
         self.assertEqual((error.retryable, error.details), (True, {"left": 3}))
 
+    def test_the_usual_errors_have_their_codes(self) -> None:
+        for error, code in (
+            (ToolError.not_found("sales order"), "SALES_ORDER_NOT_FOUND"),
+            (ToolError.conflict("x"), "CONFLICT"),
+            (ToolError.invalid("x"), "INVALID_INPUT"),
+            (ToolError.unavailable(2.5), "TEMPORARILY_UNAVAILABLE"),
+        ):
+            self.assertEqual(error.code, code)
+            wait = 2.5 if code == "TEMPORARILY_UNAVAILABLE" else None
+            self.assertEqual((error.retryable, error.retry_after), (wait is not None, wait))
+
     def test_any_other_exception_tells_its_type_and_logs_the_rest(self) -> None:
         def fail() -> str:
             """Fails."""

@@ -83,6 +83,46 @@ pub(super) async fn fails() {
 }
 
 #[tokio::test]
+pub(super) async fn leaky() {
+    let (host, alice) = with("leaky", "").await;
+    let general = "The tool could not read or write what it needs.";
+    let unreadable = "The tool met data that it cannot read.";
+    let file = "IO_FAILED: /srv/secret/hunter2: timed out forged";
+    let text = "INVALID_DATA: invalid type: string ";
+    for (tool, arguments, code, message, retryable, logged) in [
+        ("leaky", json!({ "by": "io" }), "IO_FAILED", general, true, file),
+        ("careless", json!({}), "IO_FAILED", general, true, file),
+        ("leaky", json!({ "by": "json" }), "INVALID_DATA", unreadable, false, text),
+        ("leaky", json!({ "by": "number" }), "INVALID_DATA", unreadable, false, "INVALID_DATA: "),
+        (
+            "leaky",
+            json!({ "by": "own" }),
+            "CONFLICT",
+            "It was changed meanwhile.",
+            false,
+            "CONFLICT: /srv/secret/hunter2",
+        ),
+    ] {
+        let mark = host.log.mark();
+        let ended = attack(&host, &alice, tool, arguments.clone(), code).await;
+        let error = ended.answer.expect_code(code);
+        assert_eq!((&error["message"], &error["retryable"]), (&json!(message), &json!(retryable)));
+        for told in [&ended.answer.text, &ended.record.to_string()] {
+            assert!(!told.contains("hunter2") && !told.contains("invalid digit"), "{told}");
+        }
+        let line = host.log.line_after(mark, logged).await;
+        assert!(line.contains(ended.answer.request_id()), "a line names its call: {line}");
+        let whole = line.contains("hunter2") || arguments["by"] == "number";
+        assert!(whole && !line.contains('\u{1b}'), "{line}");
+    }
+    let lines = |text: String| text.matches("hunter2").count();
+    let before = lines(host.log.text());
+    assert_eq!(alice.call("leaky", json!({ "by": "recovered" })).await.block(), "fine");
+    alice.call("leaky", json!({ "by": "number" })).await.expect_code("INVALID_DATA");
+    assert_eq!(lines(host.log.text()), before, "what a tool recovers from is nobody's business");
+}
+
+#[tokio::test]
 pub(super) async fn mismatch() {
     let (host, alice) = with("mismatch", "").await;
     let ended = attack(&host, &alice, "mismatch", json!({}), "OUTPUT_REJECTED").await;

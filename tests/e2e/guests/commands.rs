@@ -53,6 +53,7 @@ async fn ends_in_every_way(guest: &str, two: i32) {
         "silent",
         "prose",
         "error",
+        "contradiction",
         "not_utf8",
         "megabytes",
         "at_once",
@@ -95,6 +96,9 @@ async fn ends_in_every_way(guest: &str, two: i32) {
     let error = failed.expect_code("EMPTY_TEXT");
     assert_eq!((&error["retryable"], &error["retryAfterMs"]), (&json!(true), &json!(1_500)));
     assert_eq!(error["details"], json!({ "n": 3 }));
+    let gone = call("contradiction").await;
+    let error = gone.expect_code("GONE");
+    assert_eq!((&error["retryable"], &error["retryAfterMs"]), (&json!(false), &Value::Null));
     for flood in ["megabytes", "at_once"] {
         attack(&host, &alice, flood, json!({}), "OUTPUT_TOO_LARGE").await;
     }

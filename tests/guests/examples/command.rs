@@ -36,6 +36,13 @@ fn main() {
             );
             std::process::exit(1);
         }
+        // Contradicts itself: not worth a retry, after a wait.
+        "contradiction" => {
+            eprintln!(
+                "{{\"code\":\"GONE\",\"message\":\"x\",\"retryable\":false,\"retryAfterMs\":1500}}"
+            );
+            std::process::exit(1);
+        }
         "not_utf8" => {
             let _ = stdout.write_all(b"caf\xe9");
         }

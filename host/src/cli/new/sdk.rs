@@ -17,7 +17,7 @@ pub(super) const RUST: &[Embedded] = files!("sdk":
     "Cargo.toml" "README.md"
     "macros/Cargo.toml" "macros/src/description.rs" "macros/src/lib.rs"
     "macros/src/options.rs" "macros/src/tool.rs"
-    "src/call.rs" "src/error.rs" "src/expansion.rs" "src/guest.rs" "src/lib.rs"
+    "src/call.rs" "src/error.rs" "src/expansion.rs" "src/foreign.rs" "src/guest.rs" "src/lib.rs"
     "src/output.rs" "src/prelude.rs" "src/returns.rs" "src/schema.rs" "src/tool.rs"
 );
 

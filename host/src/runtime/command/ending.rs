@@ -27,8 +27,8 @@ const TRACEBACK: &str = "Traceback (most recent call last):";
 struct Failure {
     code: String,
     message: String,
-    #[serde(default)]
-    retryable: bool,
+    /// By default, when a wait is named.
+    retryable: Option<bool>,
     retry_after_ms: Option<u64>,
     details: Option<Box<RawValue>>,
 }
@@ -55,6 +55,7 @@ fn failed(status: i32, stderr: &str) -> Produced {
     let structured = [last, said].into_iter().find_map(|text| serde_json::from_str(text).ok());
     if let Some(Failure { code, message, retryable, retry_after_ms, details }) = structured {
         let details = details.map(|details| details.get().to_owned());
+        let retryable = retryable.unwrap_or(retry_after_ms.is_some());
         return Produced::Failed { code, message, retryable, retry_after_ms, details };
     }
     let message = match tail(&without_traces(said)) {
@@ -118,6 +119,24 @@ mod tests {
             [object.to_owned(), format!("a warning\n{object}\n\n"), object.replace(',', ",\n")]
         {
             assert_eq!(message(1, &said), expected, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_wait_means_that_it_is_worth_while_unless_the_command_says_otherwise() {
+        for (said, hint) in [
+            ("", (false, None)),
+            (r#","retryable":true"#, (true, None)),
+            (r#","retryAfterMs":500"#, (true, Some(500))),
+            // The wait is dropped where every plugin's error is cleaned.
+            (r#","retryable":false,"retryAfterMs":500"#, (false, Some(500))),
+        ] {
+            let said = format!(r#"{{"code":"BUSY","message":"x"{said}}}"#);
+            let produced = produced(1, Vec::new(), Stdout::Text, &said);
+            let Produced::Failed { retryable, retry_after_ms, .. } = produced else {
+                panic!("it failed: {produced:?}")
+            };
+            assert_eq!((retryable, retry_after_ms), hint, "{said}");
         }
     }
 
