@@ -162,12 +162,20 @@ pub struct Error {
     retry: Retry,
     details: Option<Box<Map<String, Value>>>,
     internal: Option<Box<str>>,
+    notes: Option<Box<Map<String, Value>>>,
 }
 
 impl Error {
     /// An error that a retry does not help.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), retry: Retry::No, details: None, internal: None }
+        Self {
+            code,
+            message: message.into(),
+            retry: Retry::No,
+            details: None,
+            internal: None,
+            notes: None,
+        }
     }
 
     /// The server's own fault. The client learns that it happened; `cause` is for
@@ -201,6 +209,14 @@ impl Error {
         self
     }
 
+    /// Adds a fact that the call's record keeps for the operator, and no client sees. Never
+    /// the value of an argument: records hold none.
+    #[must_use]
+    pub fn note(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.notes.get_or_insert_default().insert(key.to_owned(), value.into());
+        self
+    }
+
     /// What kind of refusal or fault it is.
     pub fn code(&self) -> &Code {
         &self.code
@@ -224,6 +240,11 @@ impl Error {
     /// The cause, for the operator's log only.
     pub fn cause(&self) -> Option<&str> {
         self.internal.as_deref()
+    }
+
+    /// Facts for the operator, which the call's record keeps.
+    pub fn notes(&self) -> Option<&Map<String, Value>> {
+        self.notes.as_deref()
     }
 }
 

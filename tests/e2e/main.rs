@@ -27,3 +27,4 @@ mod stdio;
 mod tls;
 mod tokens;
 mod validation;
+mod why;
