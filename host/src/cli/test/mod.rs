@@ -1,8 +1,12 @@
-//! `bulkhead test`: builds a plugin, and makes the calls of its `examples.toml` through
-//! the whole pipeline.
+//! `bulkhead test`: builds a plugin, and makes the calls of its `examples.toml`, and others
+//! that are generated from its schemas, through the whole pipeline.
 
 mod compare;
 mod examples;
+mod generate;
+mod leaks;
+mod mutate;
+mod properties;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -10,26 +14,24 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 
 use clap::Args;
-use serde_json::json;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use serde_json::Value;
 use tracing_subscriber::filter::LevelFilter;
 
 use self::compare::Came;
 use self::examples::{EXAMPLES, Example};
-use self::report::Outcome;
+use self::report::{Generated, Outcome};
 use super::build::{MANIFEST, sidecar_of};
-use super::call::{PROGRESS_QUEUE, called};
+use super::call::called;
 use super::failure::{self, Failure};
 use super::lifecycle;
-use super::serve::{LOCAL_AGENT, local_agent};
+use super::serve::LOCAL_AGENT;
 use super::shared;
 use super::temporary::TemporaryFolder;
+use crate::catalog::Tool;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, PerAgent};
-use crate::pipeline::{self, Host};
+use crate::pipeline::Host;
 use crate::plugins::Change;
-use crate::respond;
-use crate::transport::{Body, Channel, Head, Presented, Version};
 
 #[derive(Debug, Args)]
 pub(super) struct Test {
@@ -44,8 +46,20 @@ pub(super) struct Test {
     ///
     /// or, instead of `result`, `text = "a part of the text"` or `error = "CODE"`.
     /// BULKHEAD__TELEMETRY__LOG=debug shows what the plugin logs and prints.
+    ///
+    /// Then each tool gets calls that are generated from its input schema: valid ones, ones
+    /// that are wrong in one place, and hostile ones. It may refuse any of them, and must not
+    /// crash, break its output schema, or tell about its insides; and a call that was refused
+    /// must become valid when it is changed as the answer says.
     #[arg(default_value = ".", verbatim_doc_comment)]
     source: PathBuf,
+    /// How many calls are generated for each tool; none with 0.
+    #[arg(long, value_name = "N", default_value_t = 80, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    cases: u32,
+    /// Generate the calls of this seed again: it is printed with what was found. Without it,
+    /// others each time.
+    #[arg(long, value_name = "SEED")]
+    seed: Option<u64>,
     /// Print what was found as JSON.
     #[arg(long)]
     json: bool,
@@ -81,15 +95,30 @@ impl Test {
             for example in &examples {
                 outcomes.push(outcome(&host, example).await?);
             }
-            lifecycle::finish_records(&host).await;
             let snapshot = host.plugins.snapshot();
             let tools = snapshot.catalog().tools();
+            let generated = self.generate(&host, tools).await?;
+            lifecycle::finish_records(&host).await;
             match self.json {
-                true => println!("{:#}", report::json(&outcomes, tools)),
-                false => report::print(&outcomes, tools),
+                true => println!("{:#}", report::json(&outcomes, tools, &generated)),
+                false => report::print(&outcomes, tools, &generated),
             }
-            Ok(ExitCode::from(u8::from(!outcomes.iter().all(Outcome::is_ok))))
+            Ok(ExitCode::from(u8::from(!outcomes.iter().all(Outcome::is_ok) || !generated.is_ok())))
         })
+    }
+}
+
+impl Test {
+    async fn generate(&self, host: &Arc<Host>, tools: &[Arc<Tool>]) -> Result<Generated, Failure> {
+        // Any number: it only has to be told.
+        let seed = self
+            .seed
+            .unwrap_or_else(|| u64::from(SystemClock.utc().subsec_nanosecond().unsigned_abs()));
+        let mut generated = Generated { seed, tools: Vec::new() };
+        for tool in tools.iter().filter(|_| self.cases > 0) {
+            generated.tools.push(properties::try_tool(host, tool, seed, self.cases).await?);
+        }
+        Ok(generated)
     }
 }
 
@@ -171,29 +200,16 @@ fn know_every_tool(host: &Host, source: &Path, examples: &[Example]) -> Result<(
 }
 
 async fn outcome(host: &Arc<Host>, example: &Example) -> Result<Outcome, Failure> {
-    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
-        "params": { "name": example.tool, "arguments": example.arguments } });
     // An agent of its own for each: how often one may call is not what is tested.
     let agent = format!("{LOCAL_AGENT}-{}", example.line);
-    let presented = Presented::Local(local_agent(&agent)?);
-    let version = Some(Version::LATEST_HANDSHAKE.as_str().to_owned());
-    let head = Head::without_headers(Channel::Local, presented, version);
-    let request_id = head.request_id;
-    // Nobody looks at reports of progress.
-    let (progress, _reports) = mpsc::channel(PROGRESS_QUEUE);
-    let body = Body::Read(request.to_string().into());
-    let answering = pipeline::answer(host, head, body, progress, CancellationToken::new());
-    let called = called(answering.await)?;
+    let arguments = Value::Object(example.arguments.clone());
+    let (reply, head) = properties::reply(host, &agent, &example.tool, &arguments).await?;
+    let called = called(reply)?;
     let came = match &called.result {
         Err(error) => {
             Came::Error { code: error.code().to_string(), message: error.message().to_owned() }
         }
-        Ok(_) => {
-            let result = respond::tool_result(&called, Version::LATEST, request_id)
-                .map_err(|error| Failure::new(failure::SOFTWARE, error.message()))?;
-            let result = serde_json::from_str(result.get());
-            Came::Result(result.map_err(|error| Failure::new(failure::SOFTWARE, error))?)
-        }
+        Ok(_) => Came::Result(properties::result_of(&called, &head)?),
     };
     Ok(Outcome {
         line: example.line,
