@@ -71,8 +71,8 @@ async fn a_credential_that_was_not_accepted() {
     let answer = host.with_key("hunter2").call("echo", json!({})).await;
     answer.expect_code("UNAUTHENTICATED");
     let told = decided(&host, &answer, "authenticate").await;
-    assert!(what(&told).contains("not an API key"), "{told:#}");
-    assert!(!answer.text.contains("not an API key"), "the client is not told");
+    assert!(what(&told).contains("no issuer is configured"), "{told:#}");
+    assert!(!answer.text.contains("no issuer is configured"), "the client is not told");
 }
 
 #[tokio::test]
@@ -218,7 +218,7 @@ async fn a_crash_shows_the_guests_functions_to_the_operator_and_to_nobody_else()
     let told = decided(&host, &answer, "invoke").await;
     let frames: Vec<&str> =
         told["backtrace"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    assert!(frames.iter().any(|frame| frame.starts_with("panics::")), "{frames:#?}");
+    assert!(frames.iter().any(|frame| frame.contains("panics::panics")), "{frames:#?}");
     assert!(frames.iter().any(|frame| frame.starts_with("core::panicking::")), "{frames:#?}");
     assert!(told["trap"].as_str().unwrap().contains("unreachable"), "{told:#}");
     for secret in ["panicking", "panics::", "unreachable", "hunter2"] {

@@ -259,8 +259,8 @@ pub(super) fn base_config(cache: Cache, kind: EngineKind) -> Config {
         .max_wasm_stack(MAX_STACK_BYTES)
         .async_stack_size(MAX_STACK_BYTES + HOST_STACK_BYTES)
         .cranelift_opt_level(OptLevel::Speed)
-        // Functions by their names, for the operator: it costs a call nothing, and a trap
-        // some microseconds. What only debuggers and lines of source need is left out: a
+        // Functions by their names, for the operator: it costs a call nothing, a trap some
+        // microseconds, and a stack that overflows most of a millisecond. What only debuggers and lines of source need is left out: a
         // seventh of the code, and the registration of each component's frames.
         .wasm_backtrace_max_frames(Some(MAX_FRAMES))
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)

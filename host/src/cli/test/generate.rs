@@ -307,6 +307,8 @@ impl<'s> Generator<'s> {
             (None, Some(most)) => (most - 100.0, most),
             (None, None) => (-10.0, 100.0),
         };
+        // The first that is a multiple.
+        let least = step.map_or(least, |step| (least / step).ceil() * step);
         // Its bounds are where mistakes are.
         let steps = ((most - least) / unit).floor().clamp(0.0, 1e6) as u64;
         let at = match self.random.below(4) {
@@ -314,10 +316,7 @@ impl<'s> Generator<'s> {
             1 => steps,
             _ => self.random.below(steps + 1),
         };
-        let mut value = least + at as f64 * unit;
-        if let Some(step) = step {
-            value = (value / step).ceil() * step;
-        }
+        let value = least + at as f64 * unit;
         if whole || step.is_some_and(|step| step.fract() == 0.0) {
             return (value.ceil() as i64).into();
         }

@@ -64,7 +64,7 @@ pub(super) fn leak(text: &str, arguments: &Value, is_failure: bool) -> Option<St
         return None;
     }
     let separates = |c: char| c.is_whitespace() || "\"'`()[]{}<>,;".contains(c);
-    let words = text.split(separates).filter(|word| !word.is_empty());
+    let words = text.split(separates).map(|word| word.trim_end_matches(['.', ':', '!', '?']));
     let inside = |word: &&str| (is_path(word) || is_place(word) || is_address(word)) && own(word);
     words.into_iter().find(inside).map(shown)
 }
