@@ -202,13 +202,14 @@ pub struct Error {
     retry: Retry,
     details: Option<Box<Map<String, Value>>>,
     internal: Option<Box<str>>,
+    notes: Option<Box<Map<String, Value>>>,
 }
 
 impl Error {
     /// An error that a retry helps as it usually does with this code.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         let retry = code.usual_retry();
-        Self { code, message: message.into(), retry, details: None, internal: None }
+        Self { code, message: message.into(), retry, details: None, internal: None, notes: None }
     }
 
     /// The server's own fault. The client learns that it happened; `cause` is for
@@ -242,6 +243,14 @@ impl Error {
         self
     }
 
+    /// Adds a fact that the call's record keeps for the operator, and no client sees. Never
+    /// the value of an argument: records hold none.
+    #[must_use]
+    pub fn note(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.notes.get_or_insert_default().insert(key.to_owned(), value.into());
+        self
+    }
+
     /// What kind of refusal or fault it is.
     pub fn code(&self) -> &Code {
         &self.code
@@ -265,6 +274,11 @@ impl Error {
     /// The cause, for the operator's log only.
     pub fn cause(&self) -> Option<&str> {
         self.internal.as_deref()
+    }
+
+    /// Facts for the operator, which the call's record keeps.
+    pub fn notes(&self) -> Option<&Map<String, Value>> {
+        self.notes.as_deref()
     }
 }
 

@@ -38,7 +38,7 @@ use crate::policy::{self, Policy};
 use crate::respond::{Answer, Called, Reply};
 use crate::runtime::{self, CallContext, Events, GuestEvent, Level};
 use crate::sanitize::{self, CleanOutput};
-use crate::telemetry::{AuditLog, CallRecord, Ending, Metrics, OpenRecord, trace_id};
+use crate::telemetry::{AuditLog, CallRecord, Ending, Gate, Metrics, OpenRecord, Why, trace_id};
 use crate::text::clean_line;
 use crate::transport::{
     self, BadMessage, Body, Channel, Head, Message, Meta, Method, Presented, Progress, Request,
@@ -279,23 +279,29 @@ async fn live(
 
     // Is it within this agent's rate? First, so that a loop on unknown tools or bad
     // arguments spends the looping agent's own.
+    record.gate = Some(Gate::Charge);
     let charged = host.limits.charge(principal)?;
     record.arguments = Some(Arc::clone(&call.arguments));
 
     // May it call this tool?
+    record.gate = Some(Gate::Authorize);
     let permit = auth::authorize(charged, world.catalog(), &call.name)?;
     record.tool = Some(Arc::clone(permit.tool()));
 
     // Is it within the tool's and the plugin's rates?
+    record.gate = Some(Gate::Admit);
     let admitted = host.limits.admit(permit)?;
 
     // Are the arguments what the schema says? Before any tool code runs.
+    record.gate = Some(Gate::Check);
     let valid = validation::check(world.validators(), admitted, call.arguments)?;
 
     // Does policy allow these arguments?
+    record.gate = Some(Gate::Approve);
     let approval = policy::approve(&host.policy.load(), valid, &*host.clock)?;
 
     // Is there a slot? Last of the gates, so that an invalid call never holds one.
+    record.gate = Some(Gate::Acquire);
     let since = host.clock.now();
     let slot = unless_cancelled(&told.cancel, host.limits.acquire(approval)).await;
     let waited = || host.clock.now().saturating_duration_since(since);
@@ -303,6 +309,7 @@ async fn live(
     let slot = slot?;
 
     // Run it in a fresh sandbox.
+    record.gate = Some(Gate::Invoke);
     let prepared = world
         .prepared(slot.get().call().permit().tool().id)
         .ok_or_else(|| Error::internal("a tool without an instance in its snapshot"))?;
@@ -310,7 +317,9 @@ async fn live(
     record.cost = Some(ran.spent);
 
     // Is it fit for a model?
-    sanitize::clean(ran.result?, world.validators())
+    let produced = ran.result?;
+    record.gate = Some(Gate::Clean);
+    sanitize::clean(produced, world.validators())
 }
 
 async fn unless_cancelled<T>(
@@ -411,6 +420,7 @@ async fn close_record(
     shows_spending: bool,
 ) -> Called {
     let record = &mut open.record;
+    record.why = result.as_ref().err().map(Why::of);
     record.output = result.as_ref().ok().map(|output| ByteCount(output.bytes() as u64));
     log_ending(record.request_id, &result);
     let (tool, cost, queued, input) =
@@ -465,6 +475,8 @@ async fn record_refusal(host: &Host, head: &Head, refused: Error) -> Error {
         Err(unavailable) => return unavailable,
     };
     open.record.source = source;
+    open.record.gate = Some(Gate::Authenticate);
+    open.record.why = Some(Why::of(&refused));
     open.close(Ending::from(&refused)).await;
     refused
 }

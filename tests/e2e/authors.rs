@@ -244,3 +244,63 @@ async fn dev_follows_the_folder_that_it_is_started_in() {
     until("another build", async || std::fs::read(&made).ok().filter(|now| *now != first)).await;
     dev.kill().await.unwrap();
 }
+
+/// What each of these does wrong is wrong for some arguments only.
+const CARELESS: &str = r###"
+fn main() {
+    if std::env::var_os("BULKHEAD_DESCRIBE").is_some() {
+        let pattern = "ab?".repeat(150);
+        println!(r##"{{"command": [{{"name": "careless", "description": "Does something.",
+            "input_schema": {{"type": "object", "required": ["text", "n"], "properties": {{
+                "text": {{"type": "string"}}, "n": {{"type": "integer", "minimum": 0}},
+                "id": {{"type": "string", "pattern": "{pattern}"}}}}}},
+            "stdin": {{"from": "text"}}, "args": [{{"from": "n"}}]}}]}}"##);
+        return;
+    }
+    let n: i128 = std::env::args().nth(1).unwrap().parse().unwrap();
+    assert_ne!(n, 0, "a careless author divides by it");
+    let text = std::io::read_to_string(std::io::stdin()).unwrap();
+    if text.contains(';') {
+        eprintln!(r##"{{"code":"NO_FILE","message":"cannot open /home/ada/careless/data.db"}}"##);
+        std::process::exit(1);
+    }
+    print!("well");
+}
+"###;
+
+#[tokio::test]
+async fn generated_calls_find_what_an_author_did_not_think_of() {
+    let folder = Host::test().folder();
+    let source = program(&folder, "careless");
+    std::fs::write(source.join("src/main.rs"), CARELESS).unwrap();
+    let example = "[[call]]\ntool = 'careless'\narguments = { text = 'x', n = 1 }\ntext = 'well'\n";
+    std::fs::write(source.join("examples.toml"), example).unwrap();
+    let found = async |more: &[&str]| {
+        let output = run(&folder, &[&["test", "--json"], more].concat(), &source).await;
+        let printed: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
+        (output.status.code(), printed)
+    };
+    let (code, printed) = found(&["--seed", "7", "--cases", "200"]).await;
+    assert_eq!((code, &printed["ok"]), (Some(1), &json!(false)), "{printed:#}");
+    assert!(printed["calls"][0]["ok"] == true, "the author's own is well: {printed:#}");
+    assert_eq!(printed["generated"]["seed"], 7);
+    let tried = &printed["generated"]["tools"][0];
+    assert_eq!(tried["calls"], 200);
+    let of = |kind: &str| {
+        let findings = tried["findings"].as_array().unwrap();
+        let finding = findings.iter().find(|finding| finding["kind"] == kind);
+        finding.unwrap_or_else(|| panic!("{kind}: {printed:#}"))
+    };
+    assert_eq!(of("crash")["arguments"], json!({ "n": 0, "text": "" }), "the smallest");
+    let leak = of("leak");
+    assert_eq!(leak["arguments"]["text"], ";", "the smallest");
+    assert!(leak["what"].as_str().unwrap().contains("/home/ada"), "{leak}");
+    assert!(of("hint")["what"].as_str().unwrap().contains("/id"), "{printed:#}");
+    assert!(tried["peak"]["fuel"].as_u64() > Some(0), "{tried:#}");
+
+    let (_, again) = found(&["--seed", "7", "--cases", "200"]).await;
+    assert_eq!(again["generated"]["tools"][0]["findings"], tried["findings"]);
+    let (code, none) = found(&["--cases", "0"]).await;
+    assert_eq!((code, &none["generated"]["tools"]), (Some(0), &json!([])));
+}

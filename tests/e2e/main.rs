@@ -28,3 +28,4 @@ mod stdio;
 mod tls;
 mod tokens;
 mod validation;
+mod why;

@@ -117,7 +117,7 @@ fn objection(known: &Known, now: Timestamp) -> Option<String> {
 
 fn missing() -> Error {
     let text = "A credential is needed: send `Authorization: Bearer CREDENTIAL`.";
-    Error::new(Code::Unauthenticated, text).because("none presented")
+    told(Error::new(Code::Unauthenticated, text), "none presented")
 }
 
 /// How long a client should wait when its authorization server cannot be asked.
@@ -128,8 +128,7 @@ fn rejected(why: Rejected) -> Error {
         Rejected::Token(_) => not_accepted(why),
         Rejected::IssuerUnavailable(_) => {
             let text = "The authorization server of this token cannot be asked at the moment.";
-            let unavailable = Error::new(Code::Unavailable, text).because(why);
-            unavailable.retry(Retry::After(ISSUER_RETRY))
+            told(Error::new(Code::Unavailable, text), why).retry(Retry::After(ISSUER_RETRY))
         }
     }
 }
@@ -141,7 +140,13 @@ pub fn turned_away() -> Error {
 
 /// The one answer to every credential that is not accepted.
 fn not_accepted(why: impl std::fmt::Display) -> Error {
-    Error::new(Code::Unauthenticated, "The credential is not accepted.").because(why)
+    told(Error::new(Code::Unauthenticated, "The credential is not accepted."), why)
+}
+
+/// Says why to the operator: in the log, and in the record.
+fn told(error: Error, why: impl std::fmt::Display) -> Error {
+    let why = why.to_string();
+    error.note("cause", why.as_str()).because(why)
 }
 
 #[cfg(test)]

@@ -43,7 +43,9 @@ pub fn authorize(
         OnDenied::Explain if principal.could_have(&tool.requires) => insufficient(tool),
         OnDenied::Explain => denied(&tool.name, &missing),
         OnDenied::Conceal => not_found(name, format_args!("concealed; lacks {missing:?}")),
-    })
+    }
+    .note("missing", missing)
+    .note("plugin", tool.plugin.name.as_str()))
 }
 
 /// The tools that the principal may call, in the catalog's order; to a token, those

@@ -27,6 +27,7 @@ mod serve;
 mod shared;
 mod temporary;
 mod test;
+mod why;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -89,6 +90,13 @@ enum Command {
     Key(key::Key),
     /// Show who may call what, and through which line of the configuration.
     Access(access::Access),
+    /// Tell which gate decided a past call, through which line of the configuration, and what
+    /// would have had to be different.
+    ///
+    /// Works from the audit log and from the configuration as it is now, and warns where that
+    /// has changed since. For the operator: it shows what no client is told, such as a crashed
+    /// tool's own backtrace.
+    Why(why::Why),
     /// Check the policy on arguments, and try a decision.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -143,6 +151,7 @@ fn dispatch(Arguments { config, command }: Arguments) -> Result<ExitCode, Failur
         Command::Plugin(command) => command.run(),
         Command::Key(command) => command.run(&load()?),
         Command::Access(command) => command.run(&load()?),
+        Command::Why(command) => command.run(&load()?, config.as_deref()),
         Command::Policy(command) => command.run(&load()?),
         Command::Revoke(command) => command.run(&load()?),
         Command::Config(command) => command.run(config.as_deref()),

@@ -15,6 +15,7 @@ mod document;
 mod issuers;
 mod manifest;
 mod overrides;
+mod places;
 mod problems;
 mod quota;
 mod server;
@@ -37,6 +38,7 @@ pub use manifest::{
     About, Argument, Command, Hints, MAX_DESCRIPTION_BYTES, MAX_TITLE_BYTES, Manifest, Stdin,
     Stdout, Wants,
 };
+pub use places::{Found, Places};
 pub use problems::{Position, Problem, Problems, Written, nearest, shown};
 pub use quota::{
     PerAgent, PerAgentPatch, PerCall, PerCallPatch, PerPlugin, PerPluginPatch, RateLimit,

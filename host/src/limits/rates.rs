@@ -95,7 +95,11 @@ fn rate_limited(meter: &Meter, wait: Duration) -> Error {
         meter.limit,
         wait.as_nanos().div_ceil(1_000_000),
     );
-    Error::new(Code::RateLimited, text).retry(Retry::After(wait)).detail("limit", meter.limit)
+    Error::new(Code::RateLimited, text)
+        .retry(Retry::After(wait))
+        .detail("limit", meter.limit)
+        .note("rate", rate.to_string())
+        .note("burst", burst.get())
 }
 
 fn table_full(meter: &Meter, wait: Duration) -> Error {

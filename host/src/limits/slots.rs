@@ -107,7 +107,13 @@ fn queue_timed_out(seat: &Seat) -> Error {
 /// seated or has left.
 fn unavailable(seat: &Seat, text: &'static str) -> Error {
     let wait = seat.queue_timeout.max(MIN_RETRY);
-    Error::new(Code::Unavailable, text).retry(Retry::After(wait)).detail("limit", seat.limit)
+    Error::new(Code::Unavailable, text)
+        .retry(Retry::After(wait))
+        .detail("limit", seat.limit)
+        .note("concurrency", seat.concurrency)
+        .note("queue", seat.queue)
+        .note("queue_timeout_ms", seat.queue_timeout.as_millis() as u64)
+        .note("cause", text)
 }
 
 /// What there is of one key.

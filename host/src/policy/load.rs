@@ -152,12 +152,13 @@ impl Rules {
             Err(why) => return Verdict::unfit(why),
         };
         let mut deciding: Vec<&Rule> = Vec::new();
-        let mut errors = Vec::new();
+        let (mut errors, mut failing) = (Vec::new(), Vec::new());
         for slice in std::iter::once(&self.general).chain(about) {
             let response = self.authorizer.is_authorized(&request, &slice.set, &entities);
             let diagnostics = response.diagnostics();
             deciding.extend(diagnostics.reason().filter_map(|id| self.rules.get(id)));
             errors.extend(diagnostics.errors().map(|error| self.told(error)));
+            failing.extend(diagnostics.errors().filter_map(|error| self.failed(error)));
         }
         deciding.sort_by_key(|rule| rule.line);
         errors.sort();
@@ -166,7 +167,12 @@ impl Rules {
         let allowed = !forbidden && !deciding.is_empty() && errors.is_empty();
         let decided = if allowed { Effect::Permit } else { Effect::Forbid };
         deciding.retain(|rule| rule.effect == decided);
-        Verdict { allowed, deciding, errors, unfit: None }
+        Verdict { allowed, deciding, errors, failing, unfit: None }
+    }
+
+    fn failed(&self, error: &cedar_policy::AuthorizationError) -> Option<&Rule> {
+        let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
+        self.rules.get(error.policy_id())
     }
 
     fn told(&self, error: &cedar_policy::AuthorizationError) -> String {

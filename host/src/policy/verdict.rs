@@ -74,6 +74,8 @@ pub struct Verdict<'p> {
     pub deciding: Vec<&'p Rule>,
     /// What failed, for the operator. Anything that did denies.
     pub errors: Vec<String>,
+    /// The rules that failed.
+    pub(super) failing: Vec<&'p Rule>,
     /// Why the policy could not look at the call at all, for the caller.
     pub(super) unfit: Option<String>,
 }
@@ -81,11 +83,23 @@ pub struct Verdict<'p> {
 impl Verdict<'_> {
     /// The answer without a policy.
     pub(super) fn yes() -> Self {
-        Self { allowed: true, deciding: Vec::new(), errors: Vec::new(), unfit: None }
+        Self {
+            allowed: true,
+            deciding: Vec::new(),
+            errors: Vec::new(),
+            failing: Vec::new(),
+            unfit: None,
+        }
     }
 
     pub(super) fn unfit(why: String) -> Self {
-        Self { allowed: false, deciding: Vec::new(), errors: vec![why.clone()], unfit: Some(why) }
+        Self {
+            allowed: false,
+            deciding: Vec::new(),
+            errors: vec![why.clone()],
+            failing: Vec::new(),
+            unfit: Some(why),
+        }
     }
 
     /// What a call that is not allowed is answered.
@@ -99,7 +113,17 @@ impl Verdict<'_> {
             message.push(' ');
             message.push_str(reason);
         }
-        Some(Error::new(Code::PermissionDenied, message).because(self.cause()))
+        // Only names: what Cedar says of a failure may quote an argument.
+        let named = |rules: &[&Rule]| -> Vec<String> {
+            rules.iter().take(MOST_NAMED).map(ToString::to_string).collect()
+        };
+        let mut refusal = Error::new(Code::PermissionDenied, message).because(self.cause());
+        for (key, rules) in [("rules", &self.deciding), ("failing", &self.failing)] {
+            if !rules.is_empty() {
+                refusal = refusal.note(key, named(rules));
+            }
+        }
+        Some(refusal.note("unfit", self.unfit.is_some()))
     }
 
     fn unfit_reason(&self) -> Option<String> {

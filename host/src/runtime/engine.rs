@@ -8,7 +8,7 @@ use std::time::Duration;
 use wasmtime::component::Linker;
 use wasmtime::{
     Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel,
-    PoolingAllocationConfig,
+    PoolingAllocationConfig, WasmBacktraceDetails,
 };
 
 use super::bindings;
@@ -18,6 +18,7 @@ use super::compiler::{Compiler, MAX_CACHED_CODE, code_folder};
 use super::execution::Burners;
 use super::memory::TotalMemory;
 use super::state::CallState;
+use super::trace::MAX_FRAMES;
 use crate::clock::Clock;
 use crate::config::{self, Containment, Totals};
 use crate::machine::raise_open_files;
@@ -258,10 +259,11 @@ pub(super) fn base_config(cache: Cache, kind: EngineKind) -> Config {
         .max_wasm_stack(MAX_STACK_BYTES)
         .async_stack_size(MAX_STACK_BYTES + HOST_STACK_BYTES)
         .cranelift_opt_level(OptLevel::Speed)
-        // A trap's backtrace is text that no caller may see, and it costs more
-        // than the call. What only backtraces and debuggers read is left out: a
+        // Functions by their names, for the operator: it costs a call nothing, a trap some
+        // microseconds, and a stack that overflows most of a millisecond. What only debuggers and lines of source need is left out: a
         // seventh of the code, and the registration of each component's frames.
-        .wasm_backtrace_max_frames(None)
+        .wasm_backtrace_max_frames(Some(MAX_FRAMES))
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .native_unwind_info(false)
         .generate_address_map(false)
         .cache(Some(cache));

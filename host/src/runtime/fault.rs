@@ -10,6 +10,7 @@ use wasmtime_wasi::I32Exit;
 use super::capabilities::MAX_RANDOM_BYTES;
 use super::invocation::MAX_RESOURCES;
 use super::memory::Refused;
+use super::trace;
 use crate::config::PerCall;
 use crate::error::{Code, Error, Retry};
 
@@ -109,9 +110,10 @@ impl Fault {
         {
             return Self::Handles;
         }
+        let causes: Vec<String> = trace::causes(error).collect();
         // The engine's own types for these are private, or there are none. Each is
         // pinned by the test of a guest.
-        let says = |what: &str| error.chain().any(|cause| cause.to_string().contains(what));
+        let says = |what: &str| causes.iter().any(|cause| cause.contains(what));
         if says("fuel allocated for hostcalls") {
             return Self::Handed;
         }
@@ -124,7 +126,7 @@ impl Fault {
         if let Some(exit) = error.downcast_ref::<I32Exit>() {
             return Self::Crashed(format!("it ended its program with status {}", exit.0));
         }
-        Self::Crashed(format!("{error:#}"))
+        Self::Crashed(causes.join(": "))
     }
 
     /// What the caller is told.
@@ -195,6 +197,7 @@ impl Fault {
                 Code::ToolCrashed,
                 "The tool crashed. The same call would crash it again.",
             )
+            .note("trap", why.as_str())
             .because(why),
         }
     }

@@ -15,6 +15,7 @@ use super::fault::{self, Broke, Fault};
 use super::output::RawOutput;
 use super::prepare::Prepared;
 use super::state::{CallContext, CallState, GuestEvent};
+use super::trace;
 use crate::auth::Principal;
 use crate::config::PerCall;
 use crate::error::Error;
@@ -122,9 +123,13 @@ pub async fn invoke(
     };
     let result = match ended.result {
         Ok(produced) => Ok(RawOutput::new(tool, produced)),
-        Err(fault) => Err(fault.into_error(&quota)),
+        Err(fault) => Err(with_backtrace(fault.into_error(&quota), ended.backtrace)),
     };
     Invocation { result, spent: ended.spent }
+}
+
+fn with_backtrace(error: Error, backtrace: Vec<String>) -> Error {
+    if backtrace.is_empty() { error } else { error.note("backtrace", backtrace) }
 }
 
 fn nothing_spent(error: Error) -> Invocation {
@@ -145,6 +150,8 @@ async fn ended_from_outside(deadline: Instant, cancel: CancellationToken) -> Fau
 pub(super) struct Ended<T> {
     pub(super) result: Result<T, Fault>,
     pub(super) spent: Spent,
+    /// Where it was when it failed; for the operator.
+    pub(super) backtrace: Vec<String>,
     pub(super) printed: Option<String>,
 }
 
@@ -208,8 +215,13 @@ pub(super) async fn bounded<T>(
         .await
     };
     let state = store.data();
-    let mut result = outcome
-        .and_then(|result| result.map_err(|error| Fault::read(&error, state.memory.refused())));
+    let mut backtrace = Vec::new();
+    let mut result = outcome.and_then(|result| {
+        result.map_err(|error| {
+            backtrace = trace::frames(&error);
+            Fault::read(&error, state.memory.refused())
+        })
+    });
     let burned = quota.fuel.0.saturating_sub(store.get_fuel().unwrap_or_default());
     let fuel = Fuel(burned.saturating_add(state.imports_cost().0));
     if result.is_ok() && fuel > quota.fuel {
@@ -226,7 +238,7 @@ pub(super) async fn bounded<T>(
         let lines = quota.log_lines.saturating_sub(state.log_lines);
         (context.events)(GuestEvent::Printed { text, lines });
     }
-    Ended { result, spent, printed }
+    Ended { result, spent, backtrace, printed }
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ mod output;
 mod prepare;
 mod previous;
 mod state;
+mod trace;
 
 pub use compiler::{COMMAND as COMPILE_COMMAND, CannotCompile, Order, compile_here};
 pub use engine::{EngineKind, Room, Sandbox, SandboxError};

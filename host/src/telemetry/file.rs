@@ -16,7 +16,7 @@ use super::chain::{Chain, MAX_LINE_BYTES};
 
 /// How many processes can have a log of one name. More than run side by side on one
 /// machine; a bound, so that a folder that always seems held cannot loop us.
-const MAX_FILES: u32 = 1_000;
+pub(super) const MAX_FILES: u32 = 1_000;
 
 /// How much of a file's end is read to find its last line: that line, and as much
 /// of one that was torn.
@@ -95,7 +95,7 @@ pub(super) fn open(path: &Path) -> Result<Log, CannotOpen> {
     Err(CannotOpen::AllHeld { path: path.to_owned() })
 }
 
-fn numbered(path: &Path, number: u32) -> PathBuf {
+pub(super) fn numbered(path: &Path, number: u32) -> PathBuf {
     let suffix = match (number, path.extension()) {
         (0, _) => return path.to_owned(),
         (_, Some(extension)) => format!("{number}.{}", extension.to_string_lossy()),

@@ -10,15 +10,19 @@
 mod audit;
 mod chain;
 mod file;
+mod find;
 mod logging;
 mod metrics;
 mod record;
 mod shape;
+mod why;
 mod writer;
 
 pub use audit::{AuditLog, OpenRecord};
 pub use chain::{Broken, Summary, verify};
 pub use file::CannotOpen;
+pub use find::{FoundRecord, Search, find};
 pub use logging::log_to_stderr;
 pub use metrics::{CONTENT_TYPE, Metrics};
 pub use record::{CallRecord, Ending, trace_id};
+pub use why::{Gate, Why};

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 
 use super::chain::Link;
 use super::shape::{self, Keys, clean};
+use super::why::{Gate, Why};
 use crate::catalog::Tool;
 use crate::error::{Code, Error};
 use crate::names::{AgentName, ByteCount, Fuel, RequestId, Subject};
@@ -57,6 +59,10 @@ pub struct CallRecord {
     pub queued: Option<Duration>,
     /// What its guest spent; `None` when no guest ran.
     pub cost: Option<Spent>,
+    /// The step that it is in, and so the one that decided if it ends there.
+    pub gate: Option<Gate>,
+    /// What the error says of its cause; `None` when there was none, or none is known.
+    pub why: Option<Why>,
 }
 
 impl CallRecord {
@@ -76,6 +82,8 @@ impl CallRecord {
             output: None,
             queued: None,
             cost: None,
+            gate: None,
+            why: None,
         }
     }
 }
@@ -219,6 +227,9 @@ pub(super) struct Line<'a> {
     peak_memory_bytes: Option<ByteCount>,
     host_calls: Option<u32>,
     input_bytes: Option<ByteCount>,
+    /// Of a call that ended in an error, and of none else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<Map<String, Value>>,
     // Last, so that the hash follows what it continues.
     prev: &'a str,
 }
@@ -260,6 +271,7 @@ impl<'a> Line<'a> {
             peak_memory_bytes: record.cost.map(|cost| cost.peak_memory),
             host_calls: record.cost.map(|cost| cost.host_calls),
             input_bytes: record.input(),
+            why: ending.code().and(record.gate).map(|gate| Why::written(record.why.as_ref(), gate)),
             prev: link.prev,
         }
     }
@@ -285,7 +297,7 @@ impl Serialize for Millis {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::catalog::{Plugin, ToolId};
@@ -434,6 +446,9 @@ pub(super) mod tests {
         record.credential = Some("\\".repeat(1_000).into());
         record.asked = Some("\u{10ffff}".repeat(100_000).into());
         record.trace_id = Some("\u{10ffff}".repeat(100_000).into());
+        record.gate = Some(Gate::Invoke);
+        let frames = vec!["\"".repeat(200); 100];
+        record.why = Some(Why::of(&Error::new(Code::ToolCrashed, "").note("backtrace", frames)));
         let length = line(&ended(record, Ending::Error(Code::ToolNotFound))).len();
         assert!((32 << 10..MAX_LINE_BYTES / 4 * 3).contains(&length), "{length}");
     }

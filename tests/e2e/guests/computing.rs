@@ -69,6 +69,9 @@ pub(super) async fn panics() {
                 "{secret:?} is nobody's business: {}",
                 answer.text
             );
+        }
+        // The operator's record names its functions, and not what it said.
+        for secret in ["hunter2", "password", "panics.rs"] {
             assert!(!record.to_string().contains(secret), "{secret:?}: {record}");
         }
     }

@@ -1,8 +1,12 @@
-//! `bulkhead test`: builds a plugin, and makes the calls of its `examples.toml` through
-//! the whole pipeline.
+//! `bulkhead test`: builds a plugin, and makes the calls of its `examples.toml`, and others
+//! that are generated from its schemas, through the whole pipeline.
 
 mod compare;
 mod examples;
+mod generate;
+mod leaks;
+mod mutate;
+mod properties;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -10,26 +14,24 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 
 use clap::Args;
-use serde_json::json;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use serde_json::Value;
 use tracing_subscriber::filter::LevelFilter;
 
 use self::compare::Came;
 use self::examples::{EXAMPLES, Example};
-use self::report::Outcome;
+use self::report::{Generated, Outcome};
 use super::build::{MANIFEST, sidecar_of};
-use super::call::{PROGRESS_QUEUE, called};
+use super::call::called;
 use super::failure::{self, Failure};
 use super::lifecycle;
-use super::serve::{LOCAL_AGENT, local_agent};
+use super::serve::LOCAL_AGENT;
 use super::shared;
 use super::temporary::TemporaryFolder;
-use crate::config::{Config, PerAgent};
-use crate::pipeline::{self, Host};
+use crate::catalog::Tool;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, PerAgent, Sidecar};
+use crate::pipeline::Host;
 use crate::plugins::Change;
-use crate::respond;
-use crate::transport::{Body, Channel, Head, Presented, Version};
 
 #[derive(Debug, Args)]
 pub(super) struct Test {
@@ -44,8 +46,20 @@ pub(super) struct Test {
     ///
     /// or, instead of `result`, `text = "a part of the text"` or `error = "CODE"`.
     /// BULKHEAD__TELEMETRY__LOG=debug shows what the plugin logs and prints.
+    ///
+    /// Then each tool gets calls that are generated from its input schema: valid ones, ones
+    /// that are wrong in one place, and hostile ones. It may refuse any of them, and must not
+    /// crash, break its output schema, or tell about its insides; and a call that was refused
+    /// must become valid when it is changed as the answer says.
     #[arg(default_value = ".", verbatim_doc_comment)]
     source: PathBuf,
+    /// How many calls are generated for each tool; none with 0.
+    #[arg(long, value_name = "N", default_value_t = 80, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    cases: u32,
+    /// Generate the calls of this seed again: it is printed with what was found. Without it,
+    /// others each time.
+    #[arg(long, value_name = "SEED")]
+    seed: Option<u64>,
     /// Print what was found as JSON.
     #[arg(long)]
     json: bool,
@@ -69,8 +83,14 @@ impl Test {
             Err(code) => return Ok(code),
         };
         if let Some(sidecar) = sidecar_of(&source, &component) {
-            std::fs::copy(&sidecar, component.with_extension("toml"))
-                .map_err(|error| Failure::new(failure::IO, error))?;
+            let failed = |error| Failure::new(failure::IO, error);
+            let text = std::fs::read_to_string(&sidecar).map_err(failed)?;
+            let text = match Sidecar::parse("", &text, &config.ceilings) {
+                Ok(_) => without_rates(text),
+                // As it is, so that what is wrong with it is told with its place.
+                Err(_) => text,
+            };
+            std::fs::write(component.with_extension("toml"), text).map_err(failed)?;
         }
         shared::contain(&config)?;
         shared::run(async {
@@ -81,15 +101,46 @@ impl Test {
             for example in &examples {
                 outcomes.push(outcome(&host, example).await?);
             }
-            lifecycle::finish_records(&host).await;
             let snapshot = host.plugins.snapshot();
             let tools = snapshot.catalog().tools();
+            let generated = self.generate(&host, tools).await?;
+            lifecycle::finish_records(&host).await;
             match self.json {
-                true => println!("{:#}", report::json(&outcomes, tools)),
-                false => report::print(&outcomes, tools),
+                true => println!("{:#}", report::json(&outcomes, tools, &generated)),
+                false => report::print(&outcomes, tools, &generated),
             }
-            Ok(ExitCode::from(u8::from(!outcomes.iter().all(Outcome::is_ok))))
+            Ok(ExitCode::from(u8::from(!outcomes.iter().all(Outcome::is_ok) || !generated.is_ok())))
         })
+    }
+}
+
+impl Test {
+    async fn generate(&self, host: &Arc<Host>, tools: &[Arc<Tool>]) -> Result<Generated, Failure> {
+        // Any number: it only has to be told.
+        let seed = self
+            .seed
+            .unwrap_or_else(|| u64::from(SystemClock.utc().subsec_nanosecond().unsigned_abs()));
+        let mut generated = Generated { seed, tools: Vec::new() };
+        for tool in tools.iter().filter(|_| self.cases > 0) {
+            generated.tools.push(properties::try_tool(host, tool, seed, self.cases).await?);
+        }
+        Ok(generated)
+    }
+}
+
+/// A sidecar without its rates: how often a tool may be called is not what is tested, and
+/// calls that were refused would say nothing.
+fn without_rates(text: String) -> String {
+    fn remove(table: &mut toml::Table) {
+        table.retain(|key, value| value.is_table() || !matches!(key, "rate" | "burst"));
+        table.iter_mut().filter_map(|(_, value)| value.as_table_mut()).for_each(remove);
+    }
+    match text.parse::<toml::Table>() {
+        Ok(mut table) => {
+            remove(&mut table);
+            table.to_string()
+        }
+        Err(_) => text,
     }
 }
 
@@ -171,29 +222,16 @@ fn know_every_tool(host: &Host, source: &Path, examples: &[Example]) -> Result<(
 }
 
 async fn outcome(host: &Arc<Host>, example: &Example) -> Result<Outcome, Failure> {
-    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
-        "params": { "name": example.tool, "arguments": example.arguments } });
     // An agent of its own for each: how often one may call is not what is tested.
     let agent = format!("{LOCAL_AGENT}-{}", example.line);
-    let presented = Presented::Local(local_agent(&agent)?);
-    let version = Some(Version::LATEST_HANDSHAKE.as_str().to_owned());
-    let head = Head::without_headers(Channel::Local, presented, version);
-    let request_id = head.request_id;
-    // Nobody looks at reports of progress.
-    let (progress, _reports) = mpsc::channel(PROGRESS_QUEUE);
-    let body = Body::Read(request.to_string().into());
-    let answering = pipeline::answer(host, head, body, progress, CancellationToken::new());
-    let called = called(answering.await)?;
+    let arguments = Value::Object(example.arguments.clone());
+    let (reply, head) = properties::reply(host, &agent, &example.tool, &arguments).await?;
+    let called = called(reply)?;
     let came = match &called.result {
         Err(error) => {
             Came::Error { code: error.code().to_string(), message: error.message().to_owned() }
         }
-        Ok(_) => {
-            let result = respond::tool_result(&called, Version::LATEST, request_id)
-                .map_err(|error| Failure::new(failure::SOFTWARE, error.message()))?;
-            let result = serde_json::from_str(result.get());
-            Came::Result(result.map_err(|error| Failure::new(failure::SOFTWARE, error))?)
-        }
+        Ok(_) => Came::Result(properties::result_of(&called, &head)?),
     };
     Ok(Outcome {
         line: example.line,
@@ -202,4 +240,20 @@ async fn outcome(host: &Arc<Host>, example: &Example) -> Result<Outcome, Failure
         output_bytes: called.result.as_ref().map_or(0, |output| output.bytes() as u64),
         differences: compare::differences(&example.expected, &came),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sidecar_loses_its_rates_and_nothing_else() {
+        let text = "[per_plugin]\nrate = '1/min'\nburst = 1\nqueue = 3\n[tools.rate]\n\
+                    per_agent.rate = '1/h'\nper_call.fuel = '5M'\n";
+        let kept = without_rates(text.to_owned()).parse::<toml::Table>().unwrap();
+        let expected =
+            "[per_plugin]\nqueue = 3\n[tools.rate]\nper_agent = {}\nper_call.fuel = '5M'";
+        assert_eq!(kept, expected.parse::<toml::Table>().unwrap());
+        assert_eq!(without_rates("[".to_owned()), "[");
+    }
 }

@@ -6,10 +6,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::compare::Difference;
+use super::properties::{Finding, Tried};
 use crate::catalog::Tool;
 use crate::cli::shared::{grouped, kibibytes};
 use crate::config::MAX_DESCRIPTION_BYTES;
 use crate::runtime::Spent;
+use crate::text::clean_line;
+
+/// How much of one text is shown, in characters.
+const MAX_SHOWN: usize = 600;
 
 /// Bytes of text that models read as one token, roughly.
 const BYTES_PER_TOKEN: usize = 4;
@@ -33,8 +38,67 @@ impl Outcome {
     }
 }
 
+/// What became of the generated calls.
+#[derive(Debug, Serialize)]
+pub(super) struct Generated {
+    /// With it, the same calls are made again.
+    pub(super) seed: u64,
+    pub(super) tools: Vec<Tried>,
+}
+
+impl Generated {
+    pub(super) fn is_ok(&self) -> bool {
+        self.tools.iter().all(Tried::is_ok)
+    }
+
+    fn print(&self) {
+        println!();
+        for tried in &self.tools {
+            let endings = tried.endings.iter().map(|(code, calls)| format!("{calls} {code}"));
+            let endings = Vec::from_iter(endings).join(", ");
+            println!(
+                "{}: {} generated calls, {} ran it: {endings}",
+                tried.tool, tried.calls, tried.ran
+            );
+            for note in &tried.notes {
+                println!("  note: {}", clean_line(note, MAX_SHOWN));
+            }
+            for Finding { kind, what, arguments, calls, .. } in &tried.findings {
+                println!("  {}, in {calls} calls: {}", kind.as_str(), clean_line(what, MAX_SHOWN));
+                println!("    with {}", clean_line(&escaped(arguments), MAX_SHOWN));
+            }
+        }
+        let findings: usize = self.tools.iter().map(|tried| tried.findings.len()).sum();
+        let calls: usize = self.tools.iter().map(|tried| tried.calls).sum();
+        let seed = self.seed;
+        match findings {
+            0 => println!("{calls} generated calls (--seed {seed}), nothing found"),
+            _ => println!(
+                "{calls} generated calls, {findings} findings; --seed {seed} makes them again"
+            ),
+        }
+    }
+}
+
+/// JSON in ASCII: what is invisible or turns a line around is what it is about.
+fn escaped(value: &Value) -> String {
+    let mut text = String::new();
+    for c in value.to_string().chars() {
+        match c {
+            ' '..='~' => text.push(c),
+            c => {
+                let mut units = [0; 2];
+                for unit in c.encode_utf16(&mut units) {
+                    text.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    text
+}
+
 /// Prints everything for people.
-pub(super) fn print(outcomes: &[Outcome], tools: &[Arc<Tool>]) {
+pub(super) fn print(outcomes: &[Outcome], tools: &[Arc<Tool>], generated: &Generated) {
     println!(
         "{:<32} {:<8} {:>16} {:>11} {:>10} {:>8}",
         "call", "", "fuel", "memory", "time", "output"
@@ -59,7 +123,7 @@ pub(super) fn print(outcomes: &[Outcome], tools: &[Arc<Tool>]) {
     }
     println!();
     for tool in tools {
-        print_tool(outcomes, tool);
+        print_tool(outcomes, tool, generated);
     }
     let differing = outcomes.iter().filter(|outcome| !outcome.is_ok()).count();
     let calls = outcomes.len();
@@ -67,9 +131,12 @@ pub(super) fn print(outcomes: &[Outcome], tools: &[Arc<Tool>]) {
         0 => println!("{calls} calls, all as expected"),
         _ => println!("{calls} calls, {differing} not as expected"),
     }
+    if !generated.tools.is_empty() {
+        generated.print();
+    }
 }
 
-fn print_tool(outcomes: &[Outcome], tool: &Tool) {
+fn print_tool(outcomes: &[Outcome], tool: &Tool, generated: &Generated) {
     let weight = Weight::of(tool);
     println!("{}", tool.name);
     println!(
@@ -79,22 +146,14 @@ fn print_tool(outcomes: &[Outcome], tool: &Tool) {
         tool.description.len(),
         MAX_DESCRIPTION_BYTES
     );
-    let Some(peak) = Peak::of(outcomes, tool) else {
-        println!("  no example runs it");
-        return;
-    };
-    let quota = tool.per_call;
-    println!(
-        "  a call took at most {} of {} fuel ({}), {} of {} memory ({}), {:.1} of {} ms",
-        grouped(peak.fuel),
-        grouped(quota.fuel.0),
-        percent(peak.fuel, quota.fuel.0),
-        kibibytes(peak.memory),
-        kibibytes(quota.memory.0),
-        percent(peak.memory, quota.memory.0),
-        peak.run_ms,
-        quota.deadline.as_millis()
-    );
+    match Peak::of(outcomes, tool) {
+        Some(peak) => peak.print("a call", tool),
+        None => println!("  no example runs it"),
+    }
+    let tried = generated.tools.iter().find(|tried| tried.tool == tool.name.as_str());
+    if let Some(peak) = tried.and_then(|tried| tried.peak.as_ref()) {
+        peak.print("a generated call", tool);
+    }
 }
 
 fn percent(part: u64, whole: u64) -> String {
@@ -122,8 +181,8 @@ impl Weight {
 }
 
 /// The most that any call of a tool spent.
-#[derive(Serialize)]
-struct Peak {
+#[derive(Debug, Serialize)]
+pub(super) struct Peak {
     fuel: u64,
     #[serde(rename = "memory_bytes")]
     memory: u64,
@@ -133,7 +192,11 @@ struct Peak {
 impl Peak {
     fn of(outcomes: &[Outcome], tool: &Tool) -> Option<Self> {
         let of_tool = outcomes.iter().filter(|outcome| outcome.tool == tool.name.as_str());
-        let spent = of_tool.filter_map(|outcome| outcome.spent);
+        Self::over(of_tool.filter_map(|outcome| outcome.spent))
+    }
+
+    /// Over all of these; none of none.
+    pub(super) fn over(spent: impl Iterator<Item = Spent>) -> Option<Self> {
         spent.fold(None, |peak: Option<Self>, spent| {
             let run_ms = spent.run.as_secs_f64() * 1_000.0;
             let peak = peak.unwrap_or(Self { fuel: 0, memory: 0, run_ms: 0.0 });
@@ -146,8 +209,25 @@ impl Peak {
     }
 }
 
+impl Peak {
+    fn print(&self, what: &str, tool: &Tool) {
+        let quota = tool.per_call;
+        println!(
+            "  {what} took at most {} of {} fuel ({}), {} of {} memory ({}), {:.1} of {} ms",
+            grouped(self.fuel),
+            grouped(quota.fuel.0),
+            percent(self.fuel, quota.fuel.0),
+            kibibytes(self.memory),
+            kibibytes(quota.memory.0),
+            percent(self.memory, quota.memory.0),
+            self.run_ms,
+            quota.deadline.as_millis()
+        );
+    }
+}
+
 /// The same for scripts; the keys are a promise.
-pub(super) fn json(outcomes: &[Outcome], tools: &[Arc<Tool>]) -> Value {
+pub(super) fn json(outcomes: &[Outcome], tools: &[Arc<Tool>], generated: &Generated) -> Value {
     let call = |outcome: &Outcome| {
         let spent = outcome.spent.map(|spent| {
             json!({
@@ -180,8 +260,9 @@ pub(super) fn json(outcomes: &[Outcome], tools: &[Arc<Tool>]) -> Value {
         })
     };
     json!({
-        "ok": outcomes.iter().all(Outcome::is_ok),
+        "ok": outcomes.iter().all(Outcome::is_ok) && generated.is_ok(),
         "calls": outcomes.iter().map(call).collect::<Vec<_>>(),
         "tools": tools.iter().map(tool).collect::<Vec<_>>(),
+        "generated": generated,
     })
 }
