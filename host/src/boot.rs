@@ -135,6 +135,7 @@ pub fn plugins(config: &Config, clock: &Arc<dyn Clock>) -> Result<Plugins, BootE
         dir: config.plugins.dir.clone(),
         per_call: config.per_call,
         per_plugin: config.per_plugin,
+        input: config.input,
         ceilings: config.ceilings,
     };
     Ok(Plugins::new(plugins, Arc::new(sandbox)))

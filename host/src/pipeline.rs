@@ -271,6 +271,7 @@ async fn live(
 
     // Are the arguments what the schema says? Before any tool code runs.
     let valid = validation::check(world.validators(), admitted, call.arguments)?;
+    record.coercions = Arc::clone(valid.coercions());
 
     // Does policy allow these arguments?
     let approval = policy::approve(&host.policy.load(), valid, &*host.clock)?;
@@ -395,8 +396,9 @@ async fn close_record(
     log_ending(record.request_id, &result);
     let (tool, cost, queued, input) =
         (record.tool.clone(), record.cost, record.queued, record.input());
+    let coercions = Arc::clone(&record.coercions);
     open.close(result.as_ref().err().map_or(Ending::Ok, Ending::from)).await;
-    Called { tool, cost, queued, input, shows_spending, result }
+    Called { tool, cost, queued, input, coercions, shows_spending, result }
 }
 
 /// Turns somebody away: recorded, and slower the more often that source has failed.

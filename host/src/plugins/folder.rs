@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::load::{Files, Loaded, load};
 use super::snapshot::Snapshot;
-use crate::config::{Ceilings, PerCall, PerPlugin};
+use crate::config::{Ceilings, Input, PerCall, PerPlugin};
 use crate::names::{PluginName, ToolName};
 use crate::runtime::{LoadError, Sandbox};
 use crate::text::clean_text;
@@ -33,6 +33,8 @@ pub struct PluginsConfig {
     pub per_call: PerCall,
     /// What a plugin may spend where its sidecar is silent.
     pub per_plugin: PerPlugin,
+    /// How arguments are taken where a sidecar is silent.
+    pub input: Input,
     /// The most that a sidecar may set.
     pub ceilings: Ceilings,
 }

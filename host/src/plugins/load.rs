@@ -18,7 +18,7 @@ use super::folder::PluginsConfig;
 use crate::catalog::{Annotations, OutputSchema, Plugin};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{
-    Ceilings, MAX_DESCRIPTION_BYTES, MAX_TITLE_BYTES, Manifest, OnDenied, PerAgent, PerCall,
+    Ceilings, Input, MAX_DESCRIPTION_BYTES, MAX_TITLE_BYTES, Manifest, OnDenied, PerAgent, PerCall,
     PerPlugin, Problems, Sidecar, ToolRules, Wants, nearest,
 };
 use crate::containment::why_unreadable;
@@ -165,10 +165,11 @@ impl Parts {
             per_agent: self.sidecar.per_agent.over(PerAgent::default()),
         });
         let per_call = self.sidecar.per_call.over(defaults.per_call);
+        let input = self.sidecar.input.over(defaults.input);
         let mut names = BTreeSet::new();
         let mut tools = Vec::with_capacity(declared.len());
         for tool in declared {
-            let tool = self.check_tool(tool, &plugin, per_call)?;
+            let tool = self.check_tool(tool, &plugin, per_call, input)?;
             if !names.insert(tool.name.clone()) {
                 return Err(LoadError::new(format!("it lists two tools named `{}`", tool.name)));
             }
@@ -219,6 +220,7 @@ impl Parts {
         declared: DeclaredTool,
         plugin: &Plugin,
         per_call: PerCall,
+        input: Input,
     ) -> Result<LoadedTool, LoadError> {
         let shown = clean_line(&declared.name, 64);
         let refuse =
@@ -237,13 +239,14 @@ impl Parts {
         if declared.title.as_ref().is_some_and(|title| title.len() > MAX_TITLE_BYTES) {
             return Err(refuse(format!("its title is longer than {MAX_TITLE_BYTES} bytes")));
         }
-        let schemas = Schemas::compile(&declared.input_schema, declared.output_schema.as_deref())
-            .map_err(refuse)?;
         let (_, input_schema) = read_schema(&declared.input_schema).map_err(refuse)?;
         let output_schema =
             declared.output_schema.as_deref().map(read_schema).transpose().map_err(refuse)?;
         let none = ToolRules::default();
         let rules = self.sidecar.tools.get(&own_name).unwrap_or(&none);
+        let input = rules.input.over(input);
+        let output = declared.output_schema.as_deref();
+        let schemas = Schemas::compile(&declared.input_schema, output, input).map_err(refuse)?;
         let without_rate = PerPlugin { rate: None, ..plugin.per_plugin };
         Ok(LoadedTool {
             title: declared.title.map(|title| clean_text(&title).into()),

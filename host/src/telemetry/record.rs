@@ -13,6 +13,7 @@ use crate::catalog::Tool;
 use crate::error::{Code, Error};
 use crate::names::{AgentName, ByteCount, Fuel, RequestId, Subject};
 use crate::runtime::{METER, Spent};
+use crate::validation::Coercion;
 
 /// The version of the line's form. Fields may be added within one; readers skip
 /// what they do not know.
@@ -51,6 +52,8 @@ pub struct CallRecord {
     pub tool: Option<Arc<Tool>>,
     /// The arguments as JSON text, of which only the shape is written.
     pub arguments: Option<Arc<str>>,
+    /// What was repaired in them, before the guest was given them.
+    pub coercions: Arc<[Coercion]>,
     /// How large the result is that the client was given.
     pub output: Option<ByteCount>,
     /// How long the call waited for its slot.
@@ -73,6 +76,7 @@ impl CallRecord {
             asked: None,
             tool: None,
             arguments: None,
+            coercions: Arc::default(),
             output: None,
             queued: None,
             cost: None,
@@ -219,6 +223,7 @@ pub(super) struct Line<'a> {
     peak_memory_bytes: Option<ByteCount>,
     host_calls: Option<u32>,
     input_bytes: Option<ByteCount>,
+    coerced: usize,
     // Last, so that the hash follows what it continues.
     prev: &'a str,
 }
@@ -260,6 +265,7 @@ impl<'a> Line<'a> {
             peak_memory_bytes: record.cost.map(|cost| cost.peak_memory),
             host_calls: record.cost.map(|cost| cost.host_calls),
             input_bytes: record.input(),
+            coerced: record.coercions.len(),
             prev: link.prev,
         }
     }
@@ -355,7 +361,7 @@ pub(super) mod tests {
             "outcome": "refused", "code": "UNAUTHENTICATED",
             "arguments": null, "output_bytes": null, "duration_ms": 1.234, "queue_ms": null,
             "run_ms": null, "fuel": null, "meter": null, "peak_memory_bytes": null,
-            "host_calls": null, "input_bytes": null,
+            "host_calls": null, "input_bytes": null, "coerced": 0,
         });
         assert_eq!(fields, expected);
         assert!(line(&bare).ends_with(&format!(r#","prev":"{}"}}"#, "0".repeat(64))));
