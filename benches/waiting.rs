@@ -132,7 +132,7 @@ async fn call_until(
     let Reply::Answer { answer: Answer::Called(called), .. } = reply else {
         unreachable!("a call is answered as one: {reply:?}");
     };
-    called
+    *called
 }
 
 /// The memory of this process that is resident, in bytes.

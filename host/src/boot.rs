@@ -13,13 +13,15 @@ use crate::auth::{
     BadIssuer, BadJournal, BadKeyFile, Identities, KeyFile, LastUse, Revocations, Tokens,
 };
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
+use crate::config::{Config, Issuer};
 use crate::error::Error;
 use crate::limits::{Limits, Slowdown};
+use crate::names::Secret;
 use crate::pipeline::{Host, Rereading};
 use crate::plugins::{Plugins, PluginsConfig};
 use crate::policy::{BadPolicy, Policy};
 use crate::runtime::{Sandbox, SandboxError};
+use crate::sanitize::OwnSecrets;
 use crate::telemetry::{AuditLog, CannotOpen, Metrics};
 
 /// The compiled code of plugins, under the state folder.
@@ -93,6 +95,7 @@ pub fn host(config: &Config) -> Result<Arc<Host>, BootError> {
         limits: Limits::new(Arc::clone(&clock), config.sandbox.calls),
         plugins: Arc::new(plugins),
         audit,
+        secrets: own_secrets(config),
         metrics,
         calls: TaskTracker::new(),
         rereading: Mutex::new(rereading(config, &last_use, &clock)),
@@ -134,7 +137,9 @@ pub fn plugins(config: &Config, clock: &Arc<dyn Clock>) -> Result<Plugins, BootE
     let plugins = PluginsConfig {
         dir: config.plugins.dir.clone(),
         per_call: config.per_call,
+        output: config.output.clone(),
         per_plugin: config.per_plugin,
+        input: config.input,
         ceilings: config.ceilings,
     };
     Ok(Plugins::new(plugins, Arc::new(sandbox)))
@@ -149,9 +154,18 @@ fn rereading(config: &Config, last_use: &Arc<LastUse>, clock: &Arc<dyn Clock>) -
         }),
         keys: Box::new(move |revoked| {
             let keys = KeyFile::load(&config.auth.keys).map_err(Error::internal)?;
-            Ok(Identities::new(&config, &keys, revoked).remembered_by(&last_use))
+            Ok(Identities::new(&config, &keys, Arc::clone(revoked)).remembered_by(&last_use))
         }),
     }
+}
+
+/// The secrets that the configuration names: no output may hold them. Its own keys are
+/// known by their form.
+fn own_secrets(config: &Config) -> OwnSecrets {
+    let names = config.auth.issuers.iter().flat_map(Issuer::secret_variables);
+    let secrets: Vec<Secret> =
+        names.filter_map(|name| std::env::var(name).ok()).map(Secret::new).collect();
+    OwnSecrets::of(&secrets)
 }
 
 /// What names this process in its records, among replicas and over restarts.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::config::{Hints, OnDenied, PerAgent, PerCall, PerPlugin};
+use crate::config::{Hints, OnDenied, Output, PerAgent, PerCall, PerPlugin};
 use crate::names::{PluginName, Scope, ToolName};
 
 /// A tool's place in the catalog that it came from.
@@ -59,6 +59,8 @@ pub struct Tool {
     pub on_denied: OnDenied,
     /// What one call may spend.
     pub per_call: PerCall,
+    /// How its result is made fit for a model.
+    pub output: Arc<Output>,
     /// What all calls of this tool together may spend, where the operator says so.
     pub per_plugin: Option<PerPlugin>,
     /// What each agent may do with this tool, where the operator says so.

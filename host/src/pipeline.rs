@@ -37,7 +37,7 @@ use crate::plugins::{Plugins, Snapshot};
 use crate::policy::{self, Policy};
 use crate::respond::{Answer, Called, Reply};
 use crate::runtime::{self, CallContext, Events, GuestEvent, Level};
-use crate::sanitize::{self, CleanOutput};
+use crate::sanitize::{self, CleanOutput, OwnSecrets, Sanitizer};
 use crate::telemetry::{AuditLog, CallRecord, Ending, Gate, Metrics, OpenRecord, Why, trace_id};
 use crate::text::clean_line;
 use crate::transport::{
@@ -82,6 +82,8 @@ pub struct Host {
     pub plugins: Arc<Plugins>,
     /// One record per call.
     pub audit: AuditLog,
+    /// What no output may hold.
+    pub secrets: OwnSecrets,
     /// What operators count.
     pub metrics: Arc<Metrics>,
     /// Every call in flight, so that drain can wait for them.
@@ -104,10 +106,13 @@ pub struct Host {
 /// Reads anew who may ask.
 pub struct Rereading {
     /// What was revoked, in a journal that goes on where that of before ended.
-    pub revocations: Box<dyn Fn(&Revocations) -> Result<Revocations, Error> + Send>,
+    pub revocations: Reread<Revocations, Revocations>,
     /// The keys, without what was revoked.
-    pub keys: Box<dyn Fn(Arc<Revocations>) -> Result<Identities, Error> + Send>,
+    pub keys: Reread<Arc<Revocations>, Identities>,
 }
+
+/// Makes something of a file and of what was known.
+type Reread<Known, Made> = Box<dyn Fn(&Known) -> Result<Made, Error> + Send>;
 
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -152,7 +157,7 @@ pub async fn answer(
     let answer = if let Method::CallTool(tool_call) = method {
         let told =
             Told { request_id: head.request_id, source: head.source, meta, progress, cancel };
-        Ok(Answer::Called(call(host, principal, tool_call, told).await))
+        Ok(Answer::Called(call(host, principal, tool_call, told).await.into()))
     } else {
         answer_at_once(host, principal, method)
     };
@@ -295,6 +300,7 @@ async fn live(
     // Are the arguments what the schema says? Before any tool code runs.
     record.gate = Some(Gate::Check);
     let valid = validation::check(world.validators(), admitted, call.arguments)?;
+    record.coercions = Arc::clone(valid.coercions());
 
     // Does policy allow these arguments?
     record.gate = Some(Gate::Approve);
@@ -319,7 +325,12 @@ async fn live(
     // Is it fit for a model?
     let produced = ran.result?;
     record.gate = Some(Gate::Clean);
-    sanitize::clean(produced, world.validators())
+    let with =
+        Sanitizer { validators: world.validators(), names: world.names(), secrets: &host.secrets };
+    let mut told = sanitize::Told::default();
+    let clean = sanitize::clean(produced, &with, &mut told);
+    host.metrics.sanitized(&told);
+    clean
 }
 
 async fn unless_cancelled<T>(
@@ -425,8 +436,9 @@ async fn close_record(
     log_ending(record.request_id, &result);
     let (tool, cost, queued, input) =
         (record.tool.clone(), record.cost, record.queued, record.input());
+    let coercions = Arc::clone(&record.coercions);
     open.close(result.as_ref().err().map_or(Ending::Ok, Ending::from)).await;
-    Called { tool, cost, queued, input, shows_spending, result }
+    Called { tool, cost, queued, input, coercions, shows_spending, result }
 }
 
 /// Turns somebody away: recorded, and slower the more often that source has failed.
@@ -555,7 +567,7 @@ impl Host {
             Ok(revoked) => (Arc::new(revoked), None),
             Err(bad) => (Arc::clone(before.revocations()), Some(bad)),
         };
-        match (read.keys)(Arc::clone(&revoked)) {
+        match (read.keys)(&revoked) {
             Ok(identities) => {
                 self.replace(identities);
                 unread.map_or(Ok(()), Err)

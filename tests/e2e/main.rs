@@ -21,6 +21,7 @@ mod lifecycle;
 mod limits;
 mod loading;
 mod metrics;
+mod output;
 mod policy;
 mod protocol;
 mod quotas;

@@ -73,3 +73,78 @@ async fn a_tools_own_refusal_is_an_error_that_a_model_can_act_on() {
     assert!(error["message"].as_str().unwrap().contains("search_records"), "{error}");
     assert_eq!(host.record(answer.request_id()).await["code"], "RECORD_NOT_FOUND");
 }
+
+#[tokio::test]
+async fn a_violation_says_what_would_be_right() {
+    let host = Host::test().plugin("records").agent("alice", &["*"]).start().await;
+    let alice = host.client("alice").await;
+    let answer = alice.call("get_record", json!({ "idd": SECRET })).await;
+    let violations = answer.expect_code("INVALID_ARGUMENTS")["details"]["violations"].clone();
+    let all = violations.as_array().unwrap();
+    let missing = all.iter().find(|one| one["rule"] == "required").unwrap();
+    assert!(missing["expected"].as_str().unwrap().starts_with("string"), "{missing}");
+    assert_eq!(missing["insteadOf"], "idd");
+    let unknown = all.iter().find(|one| one["rule"] == "additionalProperties").unwrap();
+    assert_eq!(unknown["didYouMean"], "id");
+    assert!(!answer.text.contains(SECRET));
+}
+
+/// A command whose schema says nothing about further properties.
+const OPEN: &str = r#"name = "command"
+version = "1"
+[[command]]
+name = "tell"
+description = "Tells."
+args = ["tell"]
+input_schema = { type = "object", properties = { text = { type = "string" } } }
+"#;
+
+#[tokio::test]
+async fn unknown_properties_are_refused_where_the_operator_says_so() {
+    let strict = "[input]\nunknown_properties = 'refuse'\n";
+    let one_is_open = "[tools.tell.input]\nunknown_properties = 'as-schema'\n";
+    for (config, sidecar, refuses) in
+        [("", "", false), (strict, "", true), ("", strict, true), (strict, one_is_open, false)]
+    {
+        let setup = Host::test().plugin("command").file("command.plugin.toml", OPEN);
+        let setup = setup.sidecar("command", sidecar).config(config).agent("alice", &["*"]);
+        let host = setup.start().await;
+        let alice = host.client("alice").await;
+        let answer = alice.call("tell", json!({ "text": "a", "txet": SECRET })).await;
+        if refuses {
+            let violation = &answer.expect_code("INVALID_ARGUMENTS")["details"]["violations"][0];
+            assert_eq!(violation["message"], "unknown property txet");
+            assert_eq!(violation["didYouMean"], "text");
+            assert!(!answer.text.contains(SECRET));
+        } else {
+            answer.expect_ok();
+        }
+        alice.call("tell", json!({ "text": "a" })).await.expect_ok();
+    }
+}
+
+#[tokio::test]
+async fn what_models_get_wrong_is_repaired_where_the_operator_says_so() {
+    let arguments = json!({ "query": "a", "limit": "1", "region": null });
+    let strict = Host::test().plugin("records").agent("alice", &["*"]).start().await;
+    let answer = strict.client("alice").await.call("search_records", arguments.clone()).await;
+    answer.expect_code("INVALID_ARGUMENTS");
+    assert_eq!(strict.record(answer.request_id()).await["coerced"], 0);
+
+    let lenient = Host::test().plugin("records").agent("alice", &["*"]);
+    let lenient = lenient.sidecar("records", "input.coerce = true").start().await;
+    let alice = lenient.client("alice").await;
+    for alice in [alice.clone(), alice.legacy()] {
+        let answer = alice.call("search_records", arguments.clone()).await;
+        answer.expect_ok();
+        let coerced = &answer.result()["_meta"]["io.bulkhead/coerced"];
+        let limit = json!({ "path": "/limit", "from": "string", "to": "integer" });
+        assert!(coerced.as_array().unwrap().contains(&limit), "{coerced}");
+        let count = coerced.as_array().unwrap().len();
+        assert_eq!(lenient.record(answer.request_id()).await["coerced"], count);
+    }
+    let answer = alice.call("search_records", json!({ "query": "a", "limit": 1 })).await;
+    assert_eq!(answer.result()["_meta"]["io.bulkhead/coerced"], Value::Null);
+    let answer = alice.call("search_records", json!({ "limit": "many" })).await;
+    answer.expect_code("INVALID_ARGUMENTS");
+}

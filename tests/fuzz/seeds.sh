@@ -22,6 +22,9 @@ done
 for file in ../../plugins/*.toml; do
     seed s "$file" "sidecar-$(basename "$file" .toml)"
 done
+mkdir -p corpus/arguments
+printf '0{"id":"a","limit":"5","tags":["x"],"node":{"next":{"next":null}},"size":"{\\"w\\":1}"}' >corpus/arguments/usual
+printf '1{"type":"object","properties":{"a":{"anyOf":[{"type":"integer"},{"type":"null"}]}}}\n{"a":"1"}' >corpus/arguments/schema
 cat >corpus/loader/schema-tree <<'END'
 j{"type":"object","properties":{"children":{"type":"array","items":{"$ref":"#"}},"at":{"type":"string","pattern":"^[a-z]{1,8}$","format":"date"}},"required":["at"]}
 {"at":"a","children":[{"at":"2026-01-01"}]}

@@ -217,6 +217,7 @@ mod tests {
             annotations: None,
             requires: requires.iter().map(|scope| scope.parse().unwrap()).collect(),
             on_denied,
+            output: Arc::default(),
             per_call: PerCall::default(),
             per_plugin: None,
             per_agent: None,

@@ -169,7 +169,7 @@ pub(super) fn called(reply: Reply) -> Result<Called, Failure> {
         Failure::new(failure::DATA, format!("{}: {}", error.code(), error.message()))
     };
     match reply {
-        Reply::Answer { answer: Answer::Called(called), .. } => Ok(called),
+        Reply::Answer { answer: Answer::Called(called), .. } => Ok(*called),
         Reply::Gate(error) => Err(refused(&error)),
         Reply::Malformed(bad) => Err(refused(&bad.error)),
         Reply::Accepted | Reply::Answer { .. } => {

@@ -142,6 +142,16 @@ pub(super) fn read(section: &mut Section<'_>, base: &Path) -> Vec<Issuer> {
 }
 
 impl Issuer {
+    /// The environment's variables that hold secrets.
+    pub fn secret_variables(&self) -> impl Iterator<Item = &str> {
+        let shared = match &self.keys {
+            KeySource::Secret(name) => Some(name.as_str()),
+            KeySource::Discovered(_) | KeySource::At(_) | KeySource::Nowhere => None,
+        };
+        let asked = self.introspection.as_ref().map(|asked| asked.client_secret_env.as_str());
+        shared.into_iter().chain(asked)
+    }
+
     fn read(section: &mut Section<'_>, base: &Path) -> Self {
         let issuer = section.required("issuer", identifier).unwrap_or_default();
         let secret = section.get("secret_env", variable);

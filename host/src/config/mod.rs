@@ -12,8 +12,10 @@ mod auth;
 mod ceiling;
 mod containment;
 mod document;
+mod input;
 mod issuers;
 mod manifest;
+mod output;
 mod overrides;
 mod places;
 mod problems;
@@ -33,10 +35,14 @@ pub use agents::{Agent, Grant};
 pub use auth::{Auth, REVOCATIONS};
 pub use ceiling::{Ceiling, Ceilings};
 pub use containment::{Containment, Protection};
+pub use input::{Input, InputPatch, UnknownProperties};
 pub use issuers::{Introspection, Issuer, KeySource};
 pub use manifest::{
     About, Argument, Command, Hints, MAX_DESCRIPTION_BYTES, MAX_TITLE_BYTES, Manifest, Stdin,
     Stdout, Wants,
+};
+pub use output::{
+    HostPattern, Injection, Links, MEDIA_TYPES, MediaType, Output, OutputPatch, Secrets,
 };
 pub use places::{Found, Places};
 pub use problems::{Position, Problem, Problems, Written, nearest, shown};
@@ -81,10 +87,14 @@ pub struct Config {
     pub ceilings: Ceilings,
     /// What one call may spend, unless a sidecar says otherwise.
     pub per_call: PerCall,
+    /// How results are made fit for a model, unless a sidecar says otherwise.
+    pub output: Output,
     /// What all calls of one plugin may spend, unless a sidecar says otherwise.
     pub per_plugin: PerPlugin,
     /// What each agent may do over all tools, unless its entry says otherwise.
     pub per_agent: PerAgent,
+    /// How arguments are taken, unless a sidecar says otherwise.
+    pub input: Input,
     /// How often each subject may call, over all agents and tools; no limit by default.
     pub per_subject: Option<RateLimit>,
     /// The record of every call.
@@ -170,9 +180,11 @@ impl Config {
             agents,
             sandbox,
             per_call: per_call.over(ceilings.default_per_call()),
+            output: root.table("output", OutputPatch::read).over(&Output::default()),
             per_plugin: per_plugin.over(ceilings.default_per_plugin()),
             ceilings,
             per_agent,
+            input: root.table("input", InputPatch::read).over(Input::default()),
             per_subject: root.table("per_subject", quota::rate_limit),
             audit: root.table("audit", |section| Audit::read(section, &state)),
             telemetry: root.table("telemetry", Telemetry::read),
@@ -236,6 +248,7 @@ mod tests {
         assert_eq!(config.plugins.dir, Path::new("plugins"));
         assert_eq!(config.compiler, Compiler::default());
         assert_eq!(config.per_call, PerCall::default());
+        assert_eq!(config.input, Input::default());
         assert_eq!(config.sandbox.memory, ByteCount(Machine::look().memory.0 / 2));
         assert_eq!(config.per_plugin, PerPlugin::default());
         assert_eq!(config.per_agent, PerAgent { rate: limit(600, 60, 60), concurrency: Some(32) });
@@ -296,6 +309,9 @@ mod tests {
             rate = "90/h"
             burst = 3
             concurrency = 2
+            [input]
+            unknown_properties = "refuse"
+            coerce = true
             [per_subject]
             rate = "30/min"
             [audit]
@@ -364,6 +380,8 @@ mod tests {
             }
         );
         assert_eq!(config.per_agent, PerAgent { rate: limit(90, 3_600, 3), concurrency: Some(2) });
+        let input = Input { unknown_properties: UnknownProperties::Refuse, coerce: true };
+        assert_eq!(config.input, input);
         assert_eq!(config.per_subject, limit(30, 60, 3));
         assert_eq!(config.audit.path, Path::new("/etc/bulkhead/state/log/audit.jsonl"));
         assert_eq!(config.audit.on_failure, OnFailure::Continue);

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use super::ceiling::Ceilings;
 use super::document::{self, Node};
+use super::input::InputPatch;
+use super::output::OutputPatch;
 use super::problems::{Problems, Sink};
 use super::quota::{PerAgentPatch, PerCallPatch, PerPluginPatch};
 use super::walk::{self, Section, Wrong, choice, parsed, text};
@@ -20,6 +22,10 @@ pub struct Sidecar {
     pub per_plugin: PerPluginPatch,
     /// What each agent may do with the plugin.
     pub per_agent: PerAgentPatch,
+    /// How its results are made fit for a model.
+    pub output: OutputPatch,
+    /// How arguments are taken.
+    pub input: InputPatch,
     /// Put before the name of each of its tools: 1 to 32 letters, digits, `_` or `-`.
     pub prefix: Option<String>,
     /// Rules for single tools, under the names that the plugin declares.
@@ -35,6 +41,10 @@ pub struct ToolRules {
     pub per_plugin: Option<PerPluginPatch>,
     /// What each agent may do with it.
     pub per_agent: Option<PerAgentPatch>,
+    /// How its results are made fit for a model.
+    pub output: OutputPatch,
+    /// How its arguments are taken.
+    pub input: InputPatch,
     /// All of these scopes are needed to call it; at least one. Without it, the
     /// tool's own: `PLUGIN:TOOL`.
     pub requires: Option<Vec<Scope>>,
@@ -79,6 +89,8 @@ impl Sidecar {
             per_call: root.table("per_call", |section| PerCallPatch::read(section, ceilings)),
             per_plugin: root.table("per_plugin", |section| PerPluginPatch::read(section, ceilings)),
             per_agent: root.table("per_agent", |section| PerAgentPatch::read(section, ceilings)),
+            output: root.table("output", OutputPatch::read),
+            input: root.table("input", InputPatch::read),
             prefix: root.get("prefix", prefix),
             tools: root.tables("tools", |section| ToolRules::read(section, ceilings)),
         }
@@ -93,6 +105,8 @@ impl ToolRules {
                 .optional_table("per_plugin", |section| PerPluginPatch::read(section, ceilings)),
             per_agent: section
                 .optional_table("per_agent", |section| PerAgentPatch::read(section, ceilings)),
+            output: section.table("output", OutputPatch::read),
+            input: section.table("input", InputPatch::read),
             requires: requires(section),
             on_denied: section.get("on_denied", choice(ON_DENIED)).unwrap_or_default(),
         }
@@ -133,7 +147,7 @@ fn prefix(node: &Node) -> Result<String, Wrong> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::RateLimit;
+    use crate::config::{RateLimit, UnknownProperties};
     use crate::names::Fuel;
 
     #[test]
@@ -149,11 +163,15 @@ mod tests {
             [per_agent]
             rate = "60/min"
             burst = 10
+            [input]
+            coerce = true
             [grant]
             [tools.delete_record]
             requires = ["crm.write"]
             on_denied = "conceal"
             per_agent.rate = "5/min"
+            input.unknown_properties = "refuse"
+            input.coerce = false
             [tools.get_record]
             [tools.get_record.per_call]
             fuel = "1M"
@@ -165,9 +183,13 @@ mod tests {
         assert_eq!(sidecar.per_call.fuel, Some(Fuel(20_000_000)));
         assert_eq!(sidecar.per_plugin.queue, Some(5));
         assert_eq!(sidecar.per_agent.rate.map(|limit| limit.burst.get()), Some(10));
+        let coerce = InputPatch { coerce: Some(true), ..InputPatch::default() };
+        assert_eq!(sidecar.input, coerce);
         let delete = &sidecar.tools["delete_record"];
         assert_eq!(delete.requires, Some(vec!["crm.write".parse().unwrap()]));
         assert_eq!(delete.on_denied, OnDenied::Conceal);
+        let unknown_properties = Some(UnknownProperties::Refuse);
+        assert_eq!(delete.input, InputPatch { unknown_properties, coerce: Some(false) });
         assert_eq!(delete.per_plugin, None);
         let rate = RateLimit::new("5/min".parse().unwrap());
         let per_agent = PerAgentPatch { rate: Some(rate), concurrency: None };
@@ -206,6 +228,16 @@ mod tests {
             (
                 "[tools.x]\non_denied = \"hide\"",
                 "s:2:13: `tools.x.on_denied`: expected `explain` or `conceal`, found `hide`",
+            ),
+            (
+                "[input]\nunknown_properties = \"refused\"",
+                "s:2:22: `input.unknown_properties`: expected `as-schema` or `refuse`, found \
+                 `refused`; did you mean `refuse`?",
+            ),
+            ("[input]\ncoerse = true", "s:2:1: unknown key `input.coerse`; did you mean `coerce`?"),
+            (
+                "[tools.x]\ninput.coerce = 1",
+                "s:2:16: `tools.x.input.coerce`: expected true or false, found a whole number",
             ),
             ("[grant]\nhttp = []", "s:2:1: `grant.http` is not served by this version"),
             ("[grant]\nenv.LANG = \"C\"", "s:2:1: `grant.env` is not served by this version"),

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::load::{Files, Loaded, load};
 use super::snapshot::Snapshot;
-use crate::config::{Ceilings, PerCall, PerPlugin};
+use crate::config::{Ceilings, Input, Output, PerCall, PerPlugin};
 use crate::names::{PluginName, ToolName};
 use crate::runtime::{LoadError, Sandbox};
 use crate::text::clean_text;
@@ -31,8 +31,12 @@ pub struct PluginsConfig {
     pub dir: PathBuf,
     /// What one call may spend where a sidecar is silent.
     pub per_call: PerCall,
+    /// How results are made fit for a model, unless a sidecar says otherwise.
+    pub output: Output,
     /// What a plugin may spend where its sidecar is silent.
     pub per_plugin: PerPlugin,
+    /// How arguments are taken where a sidecar is silent.
+    pub input: Input,
     /// The most that a sidecar may set.
     pub ceilings: Ceilings,
 }

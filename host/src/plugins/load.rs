@@ -18,16 +18,16 @@ use super::folder::PluginsConfig;
 use crate::catalog::{Annotations, OutputSchema, Plugin};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{
-    Ceilings, MAX_DESCRIPTION_BYTES, MAX_TITLE_BYTES, Manifest, OnDenied, PerAgent, PerCall,
-    PerPlugin, Problems, Sidecar, ToolRules, Wants, nearest,
+    Ceilings, Input, MAX_DESCRIPTION_BYTES, MAX_TITLE_BYTES, Manifest, OnDenied, Output, PerAgent,
+    PerCall, PerPlugin, Problems, Sidecar, ToolRules, Wants, nearest,
 };
 use crate::containment::why_unreadable;
 use crate::names::{ByteCount, PluginName, Scope, ToolName};
 use crate::runtime::{
     Authored, DeclaredTool, LoadError, MAX_COMPONENT_BYTES, Prepared, Sandbox, Source,
 };
-use crate::sanitize::clean_json;
-use crate::text::{clean_line, clean_text};
+use crate::sanitize::{clean_description, read_clean_json};
+use crate::text::clean_line;
 use crate::validation::Schemas;
 
 /// Mirrors an argument in an HTTP header (MCP 2026-07-28). A server that does not
@@ -80,6 +80,13 @@ pub(super) struct Loaded {
     pub(super) took: Duration,
 }
 
+/// How arguments are taken and results are made fit, where a tool's rules are silent.
+#[derive(Debug, Default)]
+pub(super) struct Ways {
+    input: Input,
+    output: Output,
+}
+
 /// A tool that can be served.
 #[derive(Debug)]
 pub(super) struct LoadedTool {
@@ -93,6 +100,7 @@ pub(super) struct LoadedTool {
     pub(super) annotations: Option<Annotations>,
     pub(super) requires: Vec<Scope>,
     pub(super) on_denied: OnDenied,
+    pub(super) output: Arc<Output>,
     pub(super) per_call: PerCall,
     pub(super) per_plugin: Option<PerPlugin>,
     pub(super) per_agent: Option<PerAgent>,
@@ -165,10 +173,14 @@ impl Parts {
             per_agent: self.sidecar.per_agent.over(PerAgent::default()),
         });
         let per_call = self.sidecar.per_call.over(defaults.per_call);
+        let ways = Ways {
+            input: self.sidecar.input.over(defaults.input),
+            output: self.sidecar.output.over(&defaults.output),
+        };
         let mut names = BTreeSet::new();
         let mut tools = Vec::with_capacity(declared.len());
         for tool in declared {
-            let tool = self.check_tool(tool, &plugin, per_call)?;
+            let tool = self.check_tool(tool, &plugin, per_call, &ways)?;
             if !names.insert(tool.name.clone()) {
                 return Err(LoadError::new(format!("it lists two tools named `{}`", tool.name)));
             }
@@ -219,6 +231,7 @@ impl Parts {
         declared: DeclaredTool,
         plugin: &Plugin,
         per_call: PerCall,
+        ways: &Ways,
     ) -> Result<LoadedTool, LoadError> {
         let shown = clean_line(&declared.name, 64);
         let refuse =
@@ -237,17 +250,18 @@ impl Parts {
         if declared.title.as_ref().is_some_and(|title| title.len() > MAX_TITLE_BYTES) {
             return Err(refuse(format!("its title is longer than {MAX_TITLE_BYTES} bytes")));
         }
-        let schemas = Schemas::compile(&declared.input_schema, declared.output_schema.as_deref())
-            .map_err(refuse)?;
         let (_, input_schema) = read_schema(&declared.input_schema).map_err(refuse)?;
         let output_schema =
             declared.output_schema.as_deref().map(read_schema).transpose().map_err(refuse)?;
         let none = ToolRules::default();
         let rules = self.sidecar.tools.get(&own_name).unwrap_or(&none);
+        let input = rules.input.over(ways.input);
+        let output = declared.output_schema.as_deref();
+        let schemas = Schemas::compile(&declared.input_schema, output, input).map_err(refuse)?;
         let without_rate = PerPlugin { rate: None, ..plugin.per_plugin };
         Ok(LoadedTool {
-            title: declared.title.map(|title| clean_text(&title).into()),
-            description: clean_text(&declared.description).into(),
+            title: declared.title.map(|title| clean_description(&title).into()),
+            description: clean_description(&declared.description).into(),
             input_schema,
             output_schema: output_schema.map(|(schema, text)| OutputSchema {
                 text,
@@ -260,6 +274,7 @@ impl Parts {
                 .clone()
                 .unwrap_or_else(|| vec![Scope::of_tool(&plugin.name, &own_name)]),
             on_denied: rules.on_denied,
+            output: Arc::new(rules.output.over(&ways.output)),
             per_call: rules.per_call.over(per_call),
             per_plugin: rules.per_plugin.map(|patch| patch.over(without_rate)),
             per_agent: rules.per_agent.map(|patch| patch.over(PerAgent::default())),
@@ -271,14 +286,14 @@ impl Parts {
 
 /// A schema goes to clients byte for byte, so one with anything to clean is refused.
 fn read_schema(text: &str) -> Result<(Value, Box<RawValue>), String> {
-    let (value, raw) = clean_json(text).map_err(|_| {
+    let (value, raw, changed) = read_clean_json(text).map_err(|_| {
         "its schema is not JSON that everybody reads alike (a key twice, or too deep)".to_owned()
     })?;
     if has_key(&value, HEADER_KEY) {
         return Err(format!("its schema uses `{HEADER_KEY}`, which this version does not serve"));
     }
-    if raw.get() != text.trim() || clean_text(text) != text {
-        return Err("its schema holds control characters".to_owned());
+    if changed {
+        return Err("its schema holds control characters, or such as do not show".to_owned());
     }
     Ok((value, raw))
 }

@@ -17,7 +17,7 @@ use wasm_encoder::{
 };
 
 use super::folder::Change;
-use super::load::{Files, Parts};
+use super::load::{Files, Parts, Ways};
 use crate::catalog::Plugin;
 use crate::config::{Ceilings, Config, PerAgent, PerCall, PerPlugin};
 use crate::runtime::{DeclaredTool, LoadError, MANIFEST_SECTION};
@@ -347,7 +347,7 @@ fn a_bad_tool_is_refused_in_bounded_time() {
             output_schema: None,
             annotations: None,
         };
-        let tool = parts.check_tool(declared, &plugin, PerCall::default())?;
+        let tool = parts.check_tool(declared, &plugin, PerCall::default(), &Ways::default())?;
         let texts = [&*tool.description, tool.title.as_deref().unwrap_or_default()];
         let dirty = |c: char| c.is_control() && !matches!(c, '\n' | '\t' | '\r');
         assert!(!texts.iter().any(|text| text.contains(dirty)));

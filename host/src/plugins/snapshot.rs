@@ -8,6 +8,7 @@ use super::load::Loaded;
 use crate::catalog::{Catalog, OutputSchema, Tool, ToolId};
 use crate::names::ToolName;
 use crate::runtime::Prepared;
+use crate::sanitize::ToolNames;
 use crate::validation::Validators;
 
 /// One consistent view of all plugins.
@@ -15,6 +16,7 @@ use crate::validation::Validators;
 pub struct Snapshot {
     catalog: Catalog,
     validators: Validators,
+    names: ToolNames,
     prepared: Vec<Prepared>,
 }
 
@@ -27,6 +29,11 @@ impl Snapshot {
     /// The compiled schemas of the catalog's tools.
     pub fn validators(&self) -> &Validators {
         &self.validators
+    }
+
+    /// The names of the catalog's tools, to be found in outputs.
+    pub fn names(&self) -> &ToolNames {
+        &self.names
     }
 
     /// What runs a tool of this snapshot's catalog.
@@ -66,8 +73,9 @@ impl Snapshot {
                 }
             }
         }
+        let names = ToolNames::of(tools.iter().map(|tool| &tool.name));
         let catalog = Catalog::new(tools);
-        (Self { catalog, validators: Validators::new(schemas), prepared }, contested)
+        (Self { catalog, validators: Validators::new(schemas), names, prepared }, contested)
     }
 }
 
@@ -88,6 +96,7 @@ fn tool_of(loaded: &Loaded, at: usize, id: ToolId) -> Option<Tool> {
         annotations: tool.annotations,
         requires: tool.requires.clone(),
         on_denied: tool.on_denied,
+        output: Arc::clone(&tool.output),
         per_call: tool.per_call,
         per_plugin: tool.per_plugin,
         per_agent: tool.per_agent,

@@ -98,7 +98,7 @@ fn id() -> RpcId {
 /// The answer to a call that ended so, laid out as the end-to-end test does it.
 fn rendered(why: &str, error: Error, version: Version) -> String {
     let called = Called::refused(error);
-    let reply = Reply::Answer { id: id(), version, answer: Answer::Called(called) };
+    let reply = Reply::Answer { id: id(), version, answer: Answer::Called(called.into()) };
     let request_id = RequestId::generate();
     let challenges = Challenges::of_keys();
     let response = http(&reply, Asked { request_id, presented: true, challenges: &challenges });

@@ -24,8 +24,8 @@ pub use self::challenge::{Challenges, WELL_KNOWN};
 use self::codes::Form;
 pub use self::wire::Spending;
 use self::wire::{
-    CallResult, Discovered, EmptyResult, ErrorObject, Failure, Initialized, ProgressNotification,
-    Success, ToolList,
+    About, CallResult, Discovered, EmptyResult, ErrorObject, Failure, Initialized,
+    ProgressNotification, Success, ToolList,
 };
 use crate::catalog::Tool;
 use crate::error::{Code, Error, Retry};
@@ -33,6 +33,7 @@ use crate::names::{ByteCount, RequestId};
 use crate::runtime::Spent;
 use crate::sanitize::{CleanOutput, ContentBlock};
 use crate::transport::{BadMessage, Progress, RpcId, Shown, Version};
+use crate::validation::Coercion;
 
 /// The header that carries our name for a request on every HTTP answer.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -71,7 +72,7 @@ pub enum Answer {
     /// To `tools/list`: what the caller may call, in order.
     Tools(Vec<Arc<Tool>>),
     /// To `tools/call`.
-    Called(Called),
+    Called(Box<Called>),
 }
 
 /// How a call ended.
@@ -85,6 +86,8 @@ pub struct Called {
     pub queued: Option<Duration>,
     /// How large the arguments were, where they were looked at.
     pub input: Option<ByteCount>,
+    /// What was repaired in the arguments.
+    pub coercions: Arc<[Coercion]>,
     /// Whether the caller may be told what was spent.
     pub shows_spending: bool,
     /// Its result, or why there is none.
@@ -99,6 +102,7 @@ impl Called {
             cost: None,
             queued: None,
             input: None,
+            coercions: Arc::default(),
             shows_spending: false,
             result: Err(error),
         }
@@ -115,6 +119,11 @@ impl Called {
             self.input.unwrap_or_default(),
             output.unwrap_or_default(),
         )
+    }
+
+    /// What the result says about the call itself.
+    fn about(&self) -> About<'_> {
+        About { spending: self.shown_spending(), coercions: &self.coercions, told: None }
     }
 
     fn shown_spending(&self) -> Option<Spending> {
@@ -210,18 +219,19 @@ fn message(reply: &Reply, request_id: RequestId) -> Option<Bytes> {
 
 fn done<'a>(
     output: &'a CleanOutput,
-    called: &Called,
+    called: &'a Called,
     version: Version,
 ) -> CallResult<'a, ContentBlock> {
-    CallResult::done(output.content(), output.structured(), called.shown_spending(), version)
+    let about = About { told: Some(output.told()), ..called.about() };
+    CallResult::done(output.content(), output.structured(), about, version)
 }
 
 fn failed<'a>(
     error: &'a ErrorObject<'a>,
-    called: &Called,
+    called: &'a Called,
     version: Version,
 ) -> Result<CallResult<'a, ContentBlock>, serde_json::Error> {
-    CallResult::failed(error, called.tool.as_deref(), called.shown_spending(), version)
+    CallResult::failed(error, called.tool.as_deref(), called.about(), version)
 }
 
 /// The result of a call as MCP's `CallToolResult`, for whoever sends no message.
@@ -399,6 +409,7 @@ mod tests {
             annotations: Some(Annotations { read_only_hint: Some(true), ..Annotations::default() }),
             requires: Vec::new(),
             on_denied: OnDenied::Explain,
+            output: Arc::default(),
             per_call: PerCall {
                 fuel: Fuel(1),
                 memory: ByteCount(1),
@@ -415,7 +426,7 @@ mod tests {
 
     fn failed(error: Error, tool: Option<Arc<Tool>>, version: Version) -> Reply {
         let called = Called { tool, ..Called::refused(error) };
-        Reply::Answer { id: id(), version, answer: Answer::Called(called) }
+        Reply::Answer { id: id(), version, answer: Answer::Called(called.into()) }
     }
 
     /// Status, headers in question, and body with our own request id as `ID`.

@@ -16,7 +16,9 @@ use crate::catalog::{Annotations, Tool};
 use crate::error::{Code, Error, Retry};
 use crate::names::{ByteCount, Fuel, RequestId};
 use crate::runtime::{METER, Spent};
+use crate::sanitize::Told;
 use crate::transport::{Progress, RpcId, Version};
+use crate::validation::Coercion;
 
 /// How long a client may keep what `server/discover` said: it changes only with
 /// the server.
@@ -166,16 +168,31 @@ fn cache_scope(version: Version) -> Option<&'static str> {
 pub(super) struct Meta<'a> {
     version: Version,
     error: Option<&'a ErrorObject<'a>>,
-    spending: Option<Spending>,
+    about: About<'a>,
+}
+
+/// What a result says about its call.
+#[derive(Default)]
+pub(super) struct About<'a> {
+    pub(super) spending: Option<Spending>,
+    pub(super) coercions: &'a [Coercion],
+    pub(super) told: Option<&'a Told>,
+}
+
+impl About<'_> {
+    fn is_empty(&self) -> bool {
+        let told = self.told.is_some_and(|told| !told.is_nothing());
+        self.spending.is_none() && self.coercions.is_empty() && !told
+    }
 }
 
 impl Meta<'_> {
     fn of(version: Version) -> Self {
-        Self { version, error: None, spending: None }
+        Self { version, error: None, about: About::default() }
     }
 
     fn is_empty(&self) -> bool {
-        !self.version.is_modern() && self.error.is_none() && self.spending.is_none()
+        !self.version.is_modern() && self.error.is_none() && self.about.is_empty()
     }
 }
 
@@ -228,8 +245,19 @@ impl Serialize for Meta<'_> {
         if let Some(error) = self.error {
             map.serialize_entry("io.bulkhead/error", error)?;
         }
-        if let Some(spending) = &self.spending {
+        if let Some(spending) = &self.about.spending {
             map.serialize_entry("io.bulkhead/spent", spending)?;
+        }
+        if !self.about.coercions.is_empty() {
+            map.serialize_entry("io.bulkhead/coerced", self.about.coercions)?;
+        }
+        if let Some(Told { changes, signals }) = self.about.told {
+            if !changes.is_nothing() {
+                map.serialize_entry("io.bulkhead/sanitized", changes)?;
+            }
+            if !signals.found().is_empty() {
+                map.serialize_entry("io.bulkhead/signals", signals)?;
+            }
         }
         map.end()
     }
@@ -404,7 +432,7 @@ impl<'a, B: Serialize> CallResult<'a, B> {
     pub(super) fn done(
         blocks: &'a [B],
         structured: Option<&'a RawValue>,
-        spending: Option<Spending>,
+        about: About<'a>,
         version: Version,
     ) -> Self {
         let fits = |value: &&RawValue| version.is_modern() || value.get().starts_with('{');
@@ -413,7 +441,7 @@ impl<'a, B: Serialize> CallResult<'a, B> {
             content: Content::Blocks(blocks),
             structured_content: structured.filter(fits).map(Structured::Value),
             is_error: false,
-            meta: Meta { spending, ..Meta::of(version) },
+            meta: Meta { about, ..Meta::of(version) },
         }
     }
 
@@ -424,7 +452,7 @@ impl<'a, B: Serialize> CallResult<'a, B> {
     pub(super) fn failed(
         error: &'a ErrorObject<'a>,
         tool: Option<&Tool>,
-        spending: Option<Spending>,
+        about: About<'a>,
         version: Version,
     ) -> Result<Self, serde_json::Error> {
         // A call that was refused before its tool was looked up may be one of such a tool.
@@ -435,7 +463,7 @@ impl<'a, B: Serialize> CallResult<'a, B> {
             content: Content::Text([TextBlock { text: serde_json::to_string(error)? }]),
             structured_content: (!checked).then_some(Structured::Error { error }),
             is_error: true,
-            meta: Meta { version, error: Some(error), spending },
+            meta: Meta { version, error: Some(error), about },
         })
     }
 }
@@ -466,8 +494,13 @@ mod tests {
     fn done(structured: Option<&str>, version: Version) -> String {
         let structured = structured.map(|json| RawValue::from_string(json.to_owned()).unwrap());
         let blocks = [Block { text: "a" }];
-        serde_json::to_string(&CallResult::done(&blocks, structured.as_deref(), None, version))
-            .unwrap()
+        serde_json::to_string(&CallResult::done(
+            &blocks,
+            structured.as_deref(),
+            About::default(),
+            version,
+        ))
+        .unwrap()
     }
 
     #[test]
@@ -502,7 +535,12 @@ mod tests {
         };
         let spending = Spending::new(cost, Duration::ZERO, ByteCount(3), ByteCount(4));
         let blocks = [Block { text: "a" }];
-        let result = CallResult::done(&blocks, None, Some(spending), Version::V2025_11_25);
+        let result = CallResult::done(
+            &blocks,
+            None,
+            About { spending: Some(spending), coercions: &[], told: None },
+            Version::V2025_11_25,
+        );
         assert_eq!(
             serde_json::to_string(&result).unwrap(),
             r#"{"content":[{"text":"a"}],"_meta":{"io.bulkhead/spent":{"fuel":7,"meter":"wasmtime-48","peak_memory_bytes":65536,"run_ms":1.5,"queue_ms":0.0,"host_calls":2,"input_bytes":3,"output_bytes":4}}}"#

@@ -140,6 +140,7 @@ impl From<Result<types::Outcome, types::Error>> for Produced {
     fn from(returned: Result<types::Outcome, types::Error>) -> Self {
         match returned {
             Ok(types::Outcome::Done(output)) => Self::Done {
+                untrusted: is_untrusted(&output),
                 blocks: output.content.into_iter().map(Block::from).collect(),
                 structured: output.structured,
             },
@@ -153,6 +154,28 @@ impl From<Result<types::Outcome, types::Error>> for Produced {
             },
         }
     }
+}
+
+/// Whether a plugin says of its output, or of a part of it, that somebody else wrote it:
+/// `{"untrusted": true}` in `extra`.
+fn is_untrusted(output: &types::Output) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Extra {
+        #[serde(default)]
+        untrusted: bool,
+    }
+    let says = |extra: &Option<String>| {
+        let extra = extra.as_deref().and_then(|extra| serde_json::from_str::<Extra>(extra).ok());
+        extra.is_some_and(|extra| extra.untrusted)
+    };
+    says(&output.extra)
+        || output.content.iter().any(|content| match content {
+            types::Content::Text(text) => says(&text.extra),
+            types::Content::Image(media) | types::Content::Audio(media) => says(&media.extra),
+            types::Content::ResourceLink(link) => says(&link.extra),
+            types::Content::Resource(resource) => says(&resource.extra),
+            types::Content::Other(_) => false,
+        })
 }
 
 impl From<types::Content> for Block {

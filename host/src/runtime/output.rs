@@ -39,7 +39,7 @@ impl RawOutput {
 #[expect(missing_docs, reason = "the fields are those of the contract's records")]
 pub enum Produced {
     /// A result.
-    Done { blocks: Vec<Block>, structured: Option<String> },
+    Done { blocks: Vec<Block>, structured: Option<String>, untrusted: bool },
     /// A wish to ask the client, which is not served.
     InputRequired,
     /// The tool's own failure.

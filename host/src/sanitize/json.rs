@@ -1,11 +1,14 @@
-//! JSON that a guest wrote: read strictly, and its strings cleaned.
+//! JSON that a guest wrote: read strictly, and its strings cleaned where they stand.
+//!
+//! All but the strings that change stays byte for byte: numbers keep their digits.
 
 use std::borrow::Cow;
 
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
-use crate::text::clean_text;
+use crate::json;
+use crate::text::Cut;
 
 /// Why a guest's JSON is not passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,68 +17,79 @@ pub enum Unclean {
     NotStrict,
 }
 
-/// Reads a JSON text and cleans every string in it, keys included. The text comes
-/// back byte for byte as it was when there was nothing to clean.
+/// Reads a JSON text and gives each string of it, keys included, to `clean`. The text
+/// comes back byte for byte as it was when nothing was changed.
 ///
 /// # Errors
-/// When it is not JSON that everybody reads in the same way.
-pub fn clean_json(text: &str) -> Result<(Value, Box<RawValue>), Unclean> {
-    crate::json::check(text.as_bytes(), crate::json::MAX_DEPTH).map_err(|_| Unclean::NotStrict)?;
-    let value: Value = serde_json::from_str(text).map_err(|_| Unclean::NotStrict)?;
-    let (value, changed) = clean_value(value);
-    let text = if changed { value.to_string() } else { text.trim().to_owned() };
-    let raw = RawValue::from_string(text).map_err(|_| Unclean::NotStrict)?;
+/// When it is not JSON that everybody reads in the same way, before or after.
+pub(super) fn clean_json(
+    text: &str,
+    mut clean: impl FnMut(&str) -> Option<String>,
+) -> Result<(Value, Box<RawValue>), Unclean> {
+    let text = text.trim();
+    json::check(text.as_bytes(), json::MAX_DEPTH).map_err(|_| Unclean::NotStrict)?;
+    let cleaned = clean_strings(text, &mut clean)?;
+    if let Cow::Owned(cleaned) = &cleaned {
+        // Two keys may have become one.
+        json::check(cleaned.as_bytes(), json::MAX_DEPTH).map_err(|_| Unclean::NotStrict)?;
+    }
+    let value = serde_json::from_str(&cleaned).map_err(|_| Unclean::NotStrict)?;
+    let raw = RawValue::from_string(cleaned.into_owned()).map_err(|_| Unclean::NotStrict)?;
     Ok((value, raw))
 }
 
-/// The cleaned value, and whether it differs. Recursion is bounded by the strict
-/// reading before it.
-fn clean_value(value: Value) -> (Value, bool) {
-    match value {
-        Value::String(text) => {
-            let (text, changed) = clean_string(text);
-            (Value::String(text), changed)
+fn clean_strings<'t>(
+    text: &'t str,
+    clean: &mut impl FnMut(&str) -> Option<String>,
+) -> Result<Cow<'t, str>, Unclean> {
+    let mut cut = Cut::new(text);
+    let mut from = 0;
+    while let Some(begin) = next_quote(text, from) {
+        let end = end_of_string(text, begin + 1).ok_or(Unclean::NotStrict)?;
+        let token = text.get(begin..=end).ok_or(Unclean::NotStrict)?;
+        let inner = text.get(begin + 1..end).ok_or(Unclean::NotStrict)?;
+        let changed = if inner.contains('\\') {
+            let read: String = serde_json::from_str(token).map_err(|_| Unclean::NotStrict)?;
+            clean(&read)
+        } else {
+            clean(inner)
+        };
+        if let Some(changed) = changed {
+            let token = serde_json::to_string(&changed).map_err(|_| Unclean::NotStrict)?;
+            cut.replace(begin, end + 1, &token);
         }
-        Value::Array(items) => {
-            let mut any = false;
-            let items = items.into_iter().map(|item| {
-                let (item, changed) = clean_value(item);
-                any |= changed;
-                item
-            });
-            let items = items.collect();
-            (Value::Array(items), any)
-        }
-        Value::Object(entries) => {
-            let mut any = false;
-            let entries: Map<String, Value> = entries
-                .into_iter()
-                .map(|(key, value)| {
-                    let (key, key_changed) = clean_string(key);
-                    let (value, value_changed) = clean_value(value);
-                    any |= key_changed | value_changed;
-                    (key, value)
-                })
-                .collect();
-            (Value::Object(entries), any)
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => (value, false),
+        from = end + 1;
     }
+    Ok(cut.done())
 }
 
-fn clean_string(text: String) -> (String, bool) {
-    match clean_text(&text) {
-        Cow::Borrowed(_) => (text, false),
-        Cow::Owned(clean) => (clean, true),
+fn next_quote(text: &str, from: usize) -> Option<usize> {
+    memchr::memchr(b'"', text.as_bytes().get(from..)?).map(|at| from + at)
+}
+
+/// Where the string ends whose text begins at `from`: its closing quote.
+fn end_of_string(text: &str, mut from: usize) -> Option<usize> {
+    loop {
+        let at = from + memchr::memchr2(b'"', b'\\', text.as_bytes().get(from..)?)?;
+        if text.as_bytes().get(at) == Some(&b'"') {
+            return Some(at);
+        }
+        // What is escaped, whatever it is.
+        from = at + 2;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::clean_text;
 
     fn cleaned(text: &str) -> Result<String, Unclean> {
-        clean_json(text).map(|(_, raw)| raw.get().to_owned())
+        let clean = |text: &str| match clean_text(text) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(clean) => Some(clean),
+        };
+        clean_json(text, clean).map(|(_, raw)| raw.get().to_owned())
     }
 
     #[test]
@@ -89,6 +103,15 @@ mod tests {
     fn strings_and_keys_are_cleaned() {
         let dirty = r#"{"k\u001b[1m":["a\u0007b"]}"#;
         assert_eq!(cleaned(dirty).as_deref(), Ok(r#"{"k":["ab"]}"#));
+        // And nothing else is touched.
+        let dirty = "{ \"n\": 1.50, \"big\": 12345678901234567890123, \"q\\\"\": \"\\u200b\\\\\" }";
+        let clean = dirty.replace("\\u200b", "");
+        assert_eq!(cleaned(dirty).as_deref(), Ok(clean.as_str()));
+    }
+
+    #[test]
+    fn keys_that_become_one_are_refused() {
+        assert_eq!(cleaned("{\"a\":1,\"a\u{200b}\":2}"), Err(Unclean::NotStrict));
     }
 
     #[test]

@@ -311,7 +311,7 @@ mod tests {
                 let answer = match request.method {
                     Method::Initialize { .. } => Answer::Initialized,
                     Method::CallTool(_) => {
-                        Answer::Called(Called::refused(act(head, progress, cancel).await))
+                        Answer::Called(Called::refused(act(head, progress, cancel).await).into())
                     }
                     Method::Discover | Method::Ping | Method::ListTools { .. } => Answer::Pong,
                 };

@@ -21,6 +21,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::record::{CallRecord, Ending};
 use crate::names::ToolName;
 use crate::runtime::Spent;
+use crate::sanitize::Told;
 
 /// The media type of what [`Metrics::encode`] returns (OpenMetrics 1.0).
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -42,6 +43,16 @@ const DURATION_SECONDS: [f64; 16] = [
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PerReason {
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PerKind {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PerSignal {
+    signal: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -152,6 +163,8 @@ pub struct Metrics {
     families: Families,
     in_flight: Gauge,
     authentication_failures: Family<PerReason, Counter>,
+    sanitized: Family<PerKind, Counter>,
+    signals: Family<PerSignal, Counter>,
     audit_written: Counter,
     audit_lost: Counter,
     tools: ArcSwap<HashMap<ToolName, Arc<ToolSeries>>>,
@@ -180,6 +193,8 @@ impl Metrics {
             families,
             in_flight: Gauge::default(),
             authentication_failures: Family::default(),
+            sanitized: Family::default(),
+            signals: Family::default(),
             audit_written: Counter::default(),
             audit_lost: Counter::default(),
             tools: ArcSwap::default(),
@@ -210,6 +225,9 @@ impl Metrics {
         to.register_with_unit("output", help, Unit::Bytes, families.output.clone());
         let help = "Requests without an accepted credential";
         to.register("authentication_failures", help, self.authentication_failures.clone());
+        to.register("sanitized", "What was changed in results", self.sanitized.clone());
+        let help = "Results that seem to instruct the model";
+        to.register("injection_signals", help, self.signals.clone());
         to.register("audit_records", "Audit records written", self.audit_written.clone());
         let lost = self.audit_lost.clone();
         to.register("audit_records_lost", "Audit records that could not be written", lost);
@@ -229,6 +247,18 @@ impl Metrics {
     pub fn turned_away(&self, presented: bool) {
         let reason = if presented { "not_accepted" } else { "missing" };
         self.authentication_failures.get_or_create_owned(&PerReason { reason }).inc();
+    }
+
+    /// An output was cleaned.
+    pub fn sanitized(&self, told: &Told) {
+        for (kind, count) in told.changes.named() {
+            if count > 0 {
+                self.sanitized.get_or_create_owned(&PerKind { kind }).inc_by(count as u64);
+            }
+        }
+        for signal in told.signals.found() {
+            self.signals.get_or_create_owned(&PerSignal { signal: signal.as_str() }).inc();
+        }
     }
 
     /// A call begins.

@@ -15,6 +15,7 @@ use crate::catalog::Tool;
 use crate::error::{Code, Error};
 use crate::names::{AgentName, ByteCount, Fuel, RequestId, Subject};
 use crate::runtime::{METER, Spent};
+use crate::validation::Coercion;
 
 /// The version of the line's form. Fields may be added within one; readers skip
 /// what they do not know.
@@ -53,6 +54,8 @@ pub struct CallRecord {
     pub tool: Option<Arc<Tool>>,
     /// The arguments as JSON text, of which only the shape is written.
     pub arguments: Option<Arc<str>>,
+    /// What was repaired in them, before the guest was given them.
+    pub coercions: Arc<[Coercion]>,
     /// How large the result is that the client was given.
     pub output: Option<ByteCount>,
     /// How long the call waited for its slot.
@@ -79,6 +82,7 @@ impl CallRecord {
             asked: None,
             tool: None,
             arguments: None,
+            coercions: Arc::default(),
             output: None,
             queued: None,
             cost: None,
@@ -227,6 +231,7 @@ pub(super) struct Line<'a> {
     peak_memory_bytes: Option<ByteCount>,
     host_calls: Option<u32>,
     input_bytes: Option<ByteCount>,
+    coerced: usize,
     /// Of a call that ended in an error, and of none else.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<Map<String, Value>>,
@@ -271,6 +276,7 @@ impl<'a> Line<'a> {
             peak_memory_bytes: record.cost.map(|cost| cost.peak_memory),
             host_calls: record.cost.map(|cost| cost.host_calls),
             input_bytes: record.input(),
+            coerced: record.coercions.len(),
             why: ending.code().and(record.gate).map(|gate| Why::written(record.why.as_ref(), gate)),
             prev: link.prev,
         }
@@ -328,6 +334,7 @@ pub(super) mod tests {
             annotations: None,
             requires: Vec::new(),
             on_denied: OnDenied::Explain,
+            output: Arc::default(),
             per_call: PerCall {
                 fuel: Fuel(1),
                 memory: ByteCount(1),
@@ -367,7 +374,7 @@ pub(super) mod tests {
             "outcome": "refused", "code": "UNAUTHENTICATED",
             "arguments": null, "output_bytes": null, "duration_ms": 1.234, "queue_ms": null,
             "run_ms": null, "fuel": null, "meter": null, "peak_memory_bytes": null,
-            "host_calls": null, "input_bytes": null,
+            "host_calls": null, "input_bytes": null, "coerced": 0,
         });
         assert_eq!(fields, expected);
         assert!(line(&bare).ends_with(&format!(r#","prev":"{}"}}"#, "0".repeat(64))));

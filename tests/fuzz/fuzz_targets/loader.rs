@@ -12,7 +12,7 @@
 
 use std::sync::LazyLock;
 
-use bulkhead::config::{Ceilings, Config, Manifest, Problems, Sidecar};
+use bulkhead::config::{Ceilings, Config, Input, Manifest, Problems, Sidecar};
 use bulkhead::runtime::{LoadError, Source, embed_manifest, inspect};
 use bulkhead::sanitize::clean_json;
 use bulkhead::text::{clean_line, clean_text};
@@ -83,7 +83,7 @@ fn sidecar(text: &str) {
 /// A schema, and on a second line a value that is checked against it.
 fn schema(text: &str) {
     let (schema, value) = text.split_once('\n').unwrap_or((text, "{}"));
-    match Schemas::compile(schema, Some(schema)) {
+    match Schemas::compile(schema, Some(schema), Input::default()) {
         Ok(schemas) => {
             if let Ok((value, _)) = clean_json(value) {
                 let _ = schemas.accepts_output(&value);

@@ -317,13 +317,15 @@ impl Trial<'_> {
         told: &str,
     ) -> Result<Value, &'static str> {
         let required = super::generate::strings(keywords.get("required")).into_iter();
-        let missing: Vec<&str> =
-            required.filter(|name| !members.contains_key(*name) && told.contains(*name)).collect();
-        if missing.is_empty() {
+        let missing: Vec<&str> = required.filter(|name| !members.contains_key(*name)).collect();
+        let named: Vec<&str> =
+            missing.iter().filter(|name| told.contains(**name)).copied().collect();
+        // What an earlier violation of the same answer named is there by now.
+        if named.is_empty() && !missing.is_empty() {
             return Err("the answer does not name what is missing");
         }
         let mut members = members.clone();
-        for name in missing {
+        for name in named {
             let schema = keywords.get("properties").and_then(|all| all.get(name));
             let value = self.generator.value(schema.unwrap_or(&json!({})), 1);
             members.insert(name.to_owned(), value);
@@ -371,7 +373,9 @@ fn says_what(rule: &str, keywords: &Map<String, Value>, told: &str) -> bool {
     let Some(wanted) = keywords.get(rule) else { return true };
     let said = |value: &Value| match value {
         Value::String(text) => told.contains(text.as_str()),
-        other => told.contains(&other.to_string()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            told.contains(&value.to_string())
+        }
     };
     match (rule, wanted) {
         // One that can be read whole suffices to go on.

@@ -40,10 +40,12 @@ pub(super) fn produced(status: i32, stdout: Vec<u8>, kind: Stdout, stderr: &str)
             blocks: Vec::new(),
             // What is not JSON in UTF-8 is refused where every structured result is.
             structured: Some(String::from_utf8(stdout).unwrap_or_default()),
+            untrusted: false,
         },
         (0, Stdout::Text) => Produced::Done {
             blocks: vec![Block::Text(String::from_utf8_lossy(&stdout).into_owned())],
             structured: None,
+            untrusted: false,
         },
         _ => failed(status, stderr),
     }
@@ -168,14 +170,14 @@ mod tests {
 
     #[test]
     fn output_is_text_or_json() {
-        let Produced::Done { blocks, structured } =
+        let Produced::Done { blocks, structured, .. } =
             produced(0, b"a\xffb".to_vec(), Stdout::Text, "noise")
         else {
             panic!("it is done")
         };
         assert!(matches!(blocks.as_slice(), [Block::Text(text)] if text == "a\u{fffd}b"));
         assert_eq!(structured, None);
-        let Produced::Done { blocks, structured } =
+        let Produced::Done { blocks, structured, .. } =
             produced(0, b"{\"n\":1}\n".to_vec(), Stdout::Json, "")
         else {
             panic!("it is done")

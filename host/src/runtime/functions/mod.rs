@@ -147,10 +147,14 @@ impl Function {
         };
         let (Some(shape), Some(value)) = (&self.answer, value) else {
             let blocks = vec![Block::Text(DONE.to_owned())];
-            return Ok(Produced::Done { blocks, structured: None });
+            return Ok(Produced::Done { blocks, structured: None, untrusted: false });
         };
         if let Val::String(text) = value {
-            return Ok(Produced::Done { blocks: vec![Block::Text(text)], structured: None });
+            return Ok(Produced::Done {
+                blocks: vec![Block::Text(text)],
+                structured: None,
+                untrusted: false,
+            });
         }
         let structured = match to_json::text(&value, shape, most) {
             Ok(text) if matches!(shape, Shape::Record { .. }) => text,
@@ -166,6 +170,6 @@ impl Function {
                 return Ok(failure::plain("TOOL_FAILED", why.to_owned()));
             }
         };
-        Ok(Produced::Done { blocks: Vec::new(), structured: Some(structured) })
+        Ok(Produced::Done { blocks: Vec::new(), structured: Some(structured), untrusted: false })
     }
 }

@@ -140,7 +140,7 @@ async fn failed(tool: &str, arguments: Value) -> (String, String) {
 
 async fn said(tool: &str, arguments: Value) -> String {
     let produced = call(tool, arguments).await.unwrap();
-    let Produced::Done { blocks, structured: None } = &produced else { panic!("{produced:?}") };
+    let Produced::Done { blocks, structured: None, .. } = &produced else { panic!("{produced:?}") };
     let [Block::Text(text)] = &blocks[..] else { panic!("{produced:?}") };
     text.clone()
 }

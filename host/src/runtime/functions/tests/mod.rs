@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::shape::{Case, Field, Shape};
 use super::{from_json, schema};
+use crate::config::Input;
 use crate::validation::Schemas;
 
 fn field(name: &str, shape: Shape) -> Field {
@@ -24,7 +25,7 @@ fn case(name: &str, payload: Option<Shape>) -> Case {
 fn compiled(shape: &Shape) -> Schemas {
     let schema = schema::object(&[field("x", shape.clone())]).to_string();
     crate::json::check(schema.as_bytes(), crate::json::MAX_DEPTH).unwrap();
-    Schemas::compile(&schema, Some(&schema)).unwrap()
+    Schemas::compile(&schema, Some(&schema), Input::default()).unwrap()
 }
 
 /// Whether the schema takes an argument, and whether the reader does.

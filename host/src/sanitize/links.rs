@@ -1,0 +1,215 @@
+//! Links and images that lead out, made to lead nowhere.
+//!
+//! The threat: a text that a model repeats shows an image, and fetching it tells its
+//! host whatever the text put into its address. So in Markdown's links, images, link
+//! definitions and autolinks, an address whose host is not listed gets the scheme
+//! `blocked:`, which nothing fetches; and of an HTML tag that fetches by itself, the `<`
+//! becomes `&lt;`. Addresses that stand in the text as such stay: nothing fetches those
+//! by itself.
+//!
+//! What could be read in two ways (entities and backslashes before the path, userinfo)
+//! is an address that leads out.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::media;
+use crate::config::Output;
+
+/// What is put before an address.
+pub(super) const BLOCKED: &str = "blocked:";
+
+/// HTML tags that fetch what they name without being asked.
+const FETCHING: [&str; 9] =
+    ["img", "image", "iframe", "video", "audio", "source", "embed", "object", "picture"];
+
+/// The longest tag that is read to its end, in bytes.
+const LONGEST_TAG: usize = 4 << 10;
+
+/// Where the address begins that has to be blocked, of what follows `](` or `]:`.
+pub(super) fn destination(text: &str, rules: &Output) -> Option<usize> {
+    let start = text.trim_start_matches([' ', '\t', '\n', '\r']);
+    let start = start.strip_prefix('<').unwrap_or(start);
+    leads_out(address(start), rules).then(|| text.len() - start.len())
+}
+
+/// The same of what follows a `<`: an autolink (CommonMark §6.5).
+pub(super) fn autolink(text: &str, rules: &Output) -> bool {
+    let address = address(text);
+    let closed = text.get(address.len()..).is_some_and(|rest| rest.starts_with('>'));
+    let absolute = address.split(['/', '?', '#']).next().is_some_and(|head| head.contains(':'));
+    closed && absolute && leads_out(address, rules)
+}
+
+/// Whether a tag begins after this `<` that fetches from where it should not.
+pub(super) fn tag(text: &str, rules: &Output) -> bool {
+    let name: &str = text.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    if name.len() > 8 || !FETCHING.iter().any(|tag| name.eq_ignore_ascii_case(tag)) {
+        return false;
+    }
+    let end = text.bytes().take(LONGEST_TAG).position(|byte| byte == b'>');
+    let Some(tag) = end.and_then(|end| text.get(name.len()..end)) else { return true };
+    let values = tag.split(['"', '\'', '=', ',', ' ', '\t', '\n', '\r', '`']);
+    values.map(str::trim).any(|value| leads_out(value, rules))
+}
+
+/// An address ends where white space or a bracket does.
+fn address(text: &str) -> &str {
+    let ends = |c: char| c.is_ascii_whitespace() || matches!(c, ')' | '>' | '<');
+    text.split(ends).next().unwrap_or_default()
+}
+
+/// Whether an address leads to where it should not.
+fn leads_out(address: &str, rules: &Output) -> bool {
+    if address.starts_with(BLOCKED) {
+        return false;
+    }
+    let head = address.split(['/', '?', '#']).next().unwrap_or_default();
+    // A browser takes a backslash for a slash, and Markdown both for what they escape.
+    if head.contains(['&', '\\']) || address.starts_with("/\\") {
+        return true;
+    }
+    match head.split_once(':') {
+        // Two slashes alone begin a comment.
+        None => address
+            .strip_prefix("//")
+            .is_some_and(|rest| !rest.is_empty() && !is_listed(rest, rules)),
+        Some((scheme, _)) => {
+            let rest = address.get(scheme.len() + 1..).unwrap_or_default();
+            match scheme.to_ascii_lowercase().as_str() {
+                "http" | "https" => {
+                    !rest.strip_prefix("//").is_some_and(|rest| is_listed(rest, rules))
+                }
+                "data" => !is_harmless_data(rest, rules),
+                // Both ask a person first.
+                "mailto" | "tel" => false,
+                // A time, a ratio, a key of a program: no scheme.
+                scheme if !is_scheme(scheme) => false,
+                _ => true,
+            }
+        }
+    }
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+}
+
+/// Whether what follows `//` begins with a listed host, and nothing else is there that a
+/// browser may take for one.
+fn is_listed(text: &str, rules: &Output) -> bool {
+    let authority = text.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.split_once(':').map_or(authority, |(host, _)| host).to_ascii_lowercase();
+    let port_is_one =
+        authority.split_once(':').is_none_or(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
+    port_is_one && rules.link_hosts.iter().any(|listed| listed.covers(&host))
+}
+
+/// Whether a `data:` address holds media of a listed type, by its name and its bytes.
+fn is_harmless_data(rest: &str, rules: &Output) -> bool {
+    let Some((kind, data)) = rest.split_once(',') else { return false };
+    let Some(kind) = kind.strip_suffix(";base64") else { return false };
+    let begin = data.get(..data.len().min(64) / 4 * 4).unwrap_or_default();
+    let listed = rules.media_types.iter().any(|listed| listed.as_str() == kind);
+    listed && STANDARD.decode(begin).is_ok_and(|bytes| media::is_of(kind, &bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> Output {
+        let hosts = ["docs.example.com", "*.cdn.example"];
+        let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+        Output { link_hosts: hosts, ..Output::default() }
+    }
+
+    #[test]
+    fn an_address_leads_out_or_does_not() {
+        let rules = rules();
+        for stays in [
+            "",
+            "#part",
+            "page.html",
+            "../a/b?c=http://evil.example",
+            "/root",
+            "a/b:c",
+            "?q=a:b",
+            "https://docs.example.com",
+            "https://docs.example.com/a?b#c",
+            "HTTPS://DOCS.example.com:443/",
+            "//docs.example.com/x",
+            "http://a.b.cdn.example/i.png",
+            "mailto:a@b.example",
+            "tel:+41",
+            "blocked:https://evil.example",
+            "12:30",
+            "//",
+            "// comment",
+            "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ",
+        ] {
+            assert!(!leads_out(address(stays), &rules), "{stays}");
+        }
+        for out in [
+            "https://evil.example",
+            "http://evil.example/?q=1",
+            "HtTp://evil.example",
+            "//evil.example/x",
+            "https://docs.example.com.evil.example",
+            "https://docs.example.com@evil.example/",
+            "https://docs.example.com:@evil.example/",
+            "https://docs.example.com:80@evil.example",
+            "https:evil.example",
+            "https:/evil.example",
+            "https:///evil.example",
+            "https:\\\\evil.example",
+            "\\\\evil.example",
+            "/\\evil.example",
+            "https&colon;//evil.example",
+            "&#104;ttps://evil.example",
+            "https\\://evil.example",
+            "https://docs.example.com\\@evil.example",
+            "https://docs.example.com&#64;evil.example",
+            "javascript:alert(1)",
+            "file:///etc/passwd",
+            "data:text/html;base64,PHNjcmlwdD4=",
+            "data:image/png;base64,PHNjcmlwdD4=",
+            "data:image/svg+xml,<svg/>",
+            "slack://x",
+            "https://cdn.example/i.png",
+        ] {
+            assert!(leads_out(address(out), &rules), "{out}");
+        }
+    }
+
+    #[test]
+    fn a_tag_that_fetches_from_elsewhere_is_one() {
+        let rules = rules();
+        for fetches in [
+            "img src=https://evil.example/x>",
+            "IMG\nSRC = '//evil.example'>",
+            "img/src=\"http://evil.example\">",
+            "iframe srcdoc='&#60;img'>",
+            "img src=\"https://docs.example.com\" srcset=\"a 1x, //evil.example 2x\">",
+            "video poster=`https://evil.example`>",
+            "img src=https://evil.example",
+            "img src='x' onerror=javascript:x>",
+        ] {
+            assert!(tag(fetches, &rules), "{fetches}");
+        }
+        for stays in [
+            "img src=\"a.png\" alt=\"a picture\">",
+            "i>",
+            "imgur>",
+            "images>",
+            "img>",
+            "img src='https://docs.example.com/a.png'>",
+            "em>",
+            "T>",
+            "object>",
+        ] {
+            assert!(!tag(stays, &rules), "{stays}");
+        }
+    }
+}
