@@ -23,6 +23,9 @@ pub(super) const BLOCKED: &str = "blocked:";
 const FETCHING: [&str; 9] =
     ["img", "image", "iframe", "video", "audio", "source", "embed", "object", "picture"];
 
+/// How much of an address is read, in bytes: its scheme and host are shorter.
+const LONGEST_ADDRESS: usize = 1 << 10;
+
 /// The longest tag that is read to its end, in bytes.
 const LONGEST_TAG: usize = 4 << 10;
 
@@ -36,7 +39,8 @@ pub(super) fn destination(text: &str, rules: &Output) -> Option<usize> {
 /// The same of what follows a `<`: an autolink (CommonMark §6.5).
 pub(super) fn autolink(text: &str, rules: &Output) -> bool {
     let address = address(text);
-    let closed = text.get(address.len()..).is_some_and(|rest| rest.starts_with('>'));
+    let is_cut = address.len() + 4 > LONGEST_ADDRESS;
+    let closed = is_cut || text.get(address.len()..).is_some_and(|rest| rest.starts_with('>'));
     let absolute = address.split(['/', '?', '#']).next().is_some_and(|head| head.contains(':'));
     closed && absolute && leads_out(address, rules)
 }
@@ -47,14 +51,17 @@ pub(super) fn tag(text: &str, rules: &Output) -> bool {
     if name.len() > 8 || !FETCHING.iter().any(|tag| name.eq_ignore_ascii_case(tag)) {
         return false;
     }
-    let end = text.bytes().take(LONGEST_TAG).position(|byte| byte == b'>');
+    let begin = text.as_bytes().get(..LONGEST_TAG.min(text.len())).unwrap_or_default();
+    let end = memchr::memchr(b'>', begin);
     let Some(tag) = end.and_then(|end| text.get(name.len()..end)) else { return true };
     let values = tag.split(['"', '\'', '=', ',', ' ', '\t', '\n', '\r', '`']);
     values.map(str::trim).any(|value| leads_out(value, rules))
 }
 
-/// An address ends where white space or a bracket does.
+/// An address ends where white space or a bracket does; of a longer one, the beginning
+/// decides.
 fn address(text: &str) -> &str {
+    let text = text.get(..text.floor_char_boundary(LONGEST_ADDRESS)).unwrap_or(text);
     let ends = |c: char| c.is_ascii_whitespace() || matches!(c, ')' | '>' | '<');
     text.split(ends).next().unwrap_or_default()
 }

@@ -41,7 +41,7 @@ const fn format(
 }
 
 /// The longest of those without a length of their own, in bytes.
-const LONG: usize = 4 << 10;
+const LONG: usize = 2 << 10;
 
 /// The formats that are known, each with the length that its issuer documents, or a bit
 /// less.
@@ -89,7 +89,7 @@ const PEM_END: &str = "-----END ";
 /// there is none.
 pub(super) fn length(text: &str, at: usize, format: &Format) -> Option<usize> {
     let before = text.get(..at)?.bytes().next_back();
-    if before.is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_') {
+    if before.is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) {
         return None;
     }
     let body = text.get(at + format.prefix.len()..)?;

@@ -136,12 +136,16 @@ impl Cleaner<'_> {
 
     fn edited<'t>(&self, text: &'t str, changes: &mut Changes) -> Cow<'t, str> {
         let mut edits = Vec::new();
+        // What lies in a secret that was found is looked at no more.
+        let mut covered = 0;
         SEARCHER.each(text, |needle, at| match needle {
             Needle::Token(_) if !self.rules.code => edits.push((at, Edit::Token)),
             Needle::Token(_) => {}
+            Needle::Secret(_) if at < covered => {}
             Needle::Secret(format) => {
                 if self.rules.secrets == Secrets::Redact || format.prefix == OWN_PREFIX {
                     let length = secrets::length(text, at, format);
+                    covered = at + length.unwrap_or_default();
                     edits.extend(length.map(|length| (at, Edit::Secret(length, format.kind))));
                 }
             }
@@ -270,6 +274,7 @@ mod tests {
             ("[a]\n\n[a]: URL", "[a]\n\n[a]: BLOCKED"),
             ("> [a]:\n> x", "> [a]:\n> x"),
             ("see <URL>.", "see <BLOCKED>."),
+            (&format!("<URL{}>", "x".repeat(5_000)), &format!("<BLOCKED{}>", "x".repeat(5_000))),
             ("<img src=\"URL\">", "&lt;img src=\"URL\">"),
             ("see URL", "see URL"),
             ("[a](#b) [c](d.md) <em>e</em>", "[a](#b) [c](d.md) <em>e</em>"),
