@@ -160,7 +160,7 @@ fn texts() -> Vec<String> {
         "a\u{b}b\u{c}c\td\re",
         "no\u{a0}break and\u{2003}wide spaces",
         "it's --well-- 'quoted' [x] {y} ~z~ @me #tag",
-        "🦀🦀 🦀 e\u{301}te\u{301} éte zwölf\u{200d}",
+        "🦀🦀 🦀 e\u{301}te\u{301} éte zwölf क्\u{200d}या",
         "b a c a b c",
         "\u{10ffff} \u{ffff} \u{e000} z",
         "\"}, \\ \\u0041 </script>",
