@@ -118,6 +118,27 @@ async fn what_is_not_trusted_is_announced_by_a_marker_that_nobody_knows_before()
 }
 
 #[tokio::test]
+async fn what_cleaning_puts_in_counts() {
+    let message = "[INST]".repeat(500);
+    let (_host, alice) = echoing("per_call.max_output = '4KiB'").await;
+    said(&alice, &message).await.expect_code("OUTPUT_TOO_LARGE");
+    said(&alice, &"[INSTALL]".repeat(400)).await.structured();
+
+    let sidecar = "per_call.max_output = '4KiB'\noutput.truncate = true";
+    let host = Host::test().plugin("gallery").sidecar("gallery", sidecar).agent("alice", &["*"]);
+    let host = host.start().await;
+    let alice = host.client("alice").await;
+    let block = json!({ "text": ["[INST]", 600] });
+    let answer = alice.call("gallery", json!({ "block": block })).await;
+    let blocks = answer.result()["content"].as_array().unwrap().clone();
+    let texts: Vec<&str> = blocks.iter().map(|block| block["text"].as_str().unwrap()).collect();
+    let [text, mark] = texts.as_slice() else { panic!("{texts:?}") };
+    assert!(text.starts_with("&#91;INST]") && mark.starts_with("[Cut here: "), "{mark}");
+    let size = text.len() + mark.len();
+    assert!((3_900..=4_096).contains(&size), "{size}");
+}
+
+#[tokio::test]
 async fn what_is_too_large_is_cut_with_a_mark_where_that_is_allowed() {
     let sidecar = "per_call.max_output = '4KiB'\noutput.truncate = true";
     let host = Host::test().plugin("loud").sidecar("loud", sidecar).agent("alice", &["*"]);

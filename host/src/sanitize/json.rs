@@ -5,7 +5,6 @@
 use std::borrow::Cow;
 
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::json;
 use crate::text::Cut;
@@ -17,25 +16,42 @@ pub enum Unclean {
     NotStrict,
 }
 
-/// Reads a JSON text and gives each string of it, keys included, to `clean`. The text
-/// comes back byte for byte as it was when nothing was changed.
+/// Gives each string of a JSON text, keys included, to `clean`. The text comes back byte
+/// for byte as it was when nothing was changed. Two keys may have become one: who takes it
+/// reads it strictly.
 ///
 /// # Errors
-/// When it is not JSON that everybody reads in the same way, before or after.
-pub(super) fn clean_json(
-    text: &str,
+/// When it is not JSON that everybody reads alike.
+pub(super) fn clean_json<'t>(
+    text: &'t str,
     mut clean: impl FnMut(&str) -> Option<String>,
-) -> Result<(Value, Box<RawValue>), Unclean> {
-    let text = text.trim();
+) -> Result<Cow<'t, str>, Unclean> {
     json::check(text.as_bytes(), json::MAX_DEPTH).map_err(|_| Unclean::NotStrict)?;
-    let cleaned = clean_strings(text, &mut clean)?;
-    if let Cow::Owned(cleaned) = &cleaned {
-        // Two keys may have become one.
-        json::check(cleaned.as_bytes(), json::MAX_DEPTH).map_err(|_| Unclean::NotStrict)?;
+    clean_strings(text, &mut clean)
+}
+
+/// Reads a value, strictly.
+///
+/// # Errors
+/// When it is not JSON that everybody reads alike.
+pub(super) fn read(text: &str) -> Result<Value, Unclean> {
+    json::check(text.as_bytes(), json::MAX_DEPTH).map_err(|_| Unclean::NotStrict)?;
+    serde_json::from_str(text).map_err(|_| Unclean::NotStrict)
+}
+
+/// Whether each string of a JSON text stands in it as it is read, but for line feeds, tabs,
+/// quotation marks and backslashes: what is not found in the text, and holds none of
+/// these, is in none of its strings.
+pub(super) fn shows_its_strings(text: &str) -> bool {
+    let mut from = 0;
+    while let Some(at) = memchr::memchr(b'\\', text.as_bytes().get(from..).unwrap_or_default()) {
+        let escaped = text.as_bytes().get(from + at + 1);
+        if !escaped.is_some_and(|byte| matches!(byte, b'n' | b't' | b'"' | b'\\')) {
+            return false;
+        }
+        from += at + 2;
     }
-    let value = serde_json::from_str(&cleaned).map_err(|_| Unclean::NotStrict)?;
-    let raw = RawValue::from_string(cleaned.into_owned()).map_err(|_| Unclean::NotStrict)?;
-    Ok((value, raw))
+    true
 }
 
 fn clean_strings<'t>(
@@ -89,7 +105,8 @@ mod tests {
             Cow::Borrowed(_) => None,
             Cow::Owned(clean) => Some(clean),
         };
-        clean_json(text, clean).map(|(_, raw)| raw.get().to_owned())
+        let cleaned = clean_json(text, clean)?;
+        read(&cleaned).map(|_| cleaned.into_owned())
     }
 
     #[test]

@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::media;
-use crate::config::Output;
+use crate::config::{Links, Output};
 
 /// What is put before an address.
 pub(super) const BLOCKED: &str = "blocked:";
@@ -24,7 +24,11 @@ const FETCHING: [&str; 9] =
     ["img", "image", "iframe", "video", "audio", "source", "embed", "object", "picture"];
 
 /// How much of an address is read, in bytes: its scheme and host are shorter.
-const LONGEST_ADDRESS: usize = 1 << 10;
+const LONGEST_ADDRESS: usize = 512;
+
+/// The longest host with a port, in bytes (RFC 1035 §2.3.4). What is longer is none, and may
+/// go on where it was not read.
+const LONGEST_HOST: usize = 253 + 6;
 
 /// The longest tag that is read to its end, in bytes.
 const LONGEST_TAG: usize = 4 << 10;
@@ -58,12 +62,23 @@ pub(super) fn tag(text: &str, rules: &Output) -> bool {
     values.map(str::trim).any(|value| leads_out(value, rules))
 }
 
+/// Whether the address of a resource leads where it should not. Its scheme may be any, and
+/// is a server's own matter, but for those that a browser takes.
+pub(super) fn resource(uri: &str, rules: &Output) -> bool {
+    let scheme = uri.split_once(':').map(|(scheme, _)| scheme.trim().to_ascii_lowercase());
+    let known = ["http", "https", "data", "javascript", "vbscript", "blob"];
+    let fetched =
+        scheme.is_none_or(|scheme| !is_scheme(&scheme) || known.contains(&scheme.as_str()));
+    fetched && rules.links == Links::Block && leads_out(uri.trim(), rules)
+}
+
 /// An address ends where white space or a bracket does; of a longer one, the beginning
 /// decides.
 fn address(text: &str) -> &str {
     let text = text.get(..text.floor_char_boundary(LONGEST_ADDRESS)).unwrap_or(text);
-    let ends = |c: char| c.is_ascii_whitespace() || matches!(c, ')' | '>' | '<');
-    text.split(ends).next().unwrap_or_default()
+    let ends = |b: u8| b.is_ascii_whitespace() || matches!(b, b')' | b'>' | b'<');
+    let end = text.bytes().position(ends);
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 /// Whether an address leads to where it should not.
@@ -110,7 +125,9 @@ fn is_listed(text: &str, rules: &Output) -> bool {
     let host = authority.split_once(':').map_or(authority, |(host, _)| host).to_ascii_lowercase();
     let port_is_one =
         authority.split_once(':').is_none_or(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
-    port_is_one && rules.link_hosts.iter().any(|listed| listed.covers(&host))
+    authority.len() <= LONGEST_HOST
+        && port_is_one
+        && rules.link_hosts.iter().any(|listed| listed.covers(&host))
 }
 
 /// Whether a `data:` address holds media of a listed type, by its name and its bytes.
@@ -185,6 +202,9 @@ mod tests {
             "data:image/svg+xml,<svg/>",
             "slack://x",
             "https://cdn.example/i.png",
+            // A listed host up to where it is read, and what goes on is another.
+            &format!("https://{}.cdn.example@evil.example", "a".repeat(LONGEST_ADDRESS - 20)),
+            &format!("https://{}.cdn.example@evil.example", "a".repeat(300)),
         ] {
             assert!(leads_out(address(out), &rules), "{out}");
         }

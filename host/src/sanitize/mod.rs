@@ -39,7 +39,7 @@ use crate::config::{Injection, Output};
 use crate::error::{Code, Error, PluginCode, Retry};
 use crate::runtime::{Block, Produced, RawOutput};
 use crate::text::{clean_line, clean_text};
-use crate::validation::{Schemas, Validators};
+use crate::validation::{OutputFault, Schemas, Validators};
 use text::Cleaner;
 
 /// The longest message of a plugin's failure that is passed on, in characters: one
@@ -141,6 +141,7 @@ pub fn clean(raw: RawOutput, with: &Sanitizer<'_>, told: &mut Told) -> Result<Cl
         cleaner: Cleaner { rules: &tool.output, own: with.secrets },
         names: with.names,
         told,
+        grown: 0,
     };
     let (blocks, structured, untrusted) = match raw.into_produced() {
         Produced::Done { blocks, structured, untrusted } => (blocks, structured, untrusted),
@@ -156,12 +157,13 @@ pub fn clean(raw: RawOutput, with: &Sanitizer<'_>, told: &mut Told) -> Result<Cl
         }
     };
     let (blocks, bytes) = bounded(blocks, structured.as_deref(), &tool, &mut pass.told.changes)?;
-    let structured = structured.map(|text| pass.structured(&text, schemas)).transpose()?;
+    let structured = structured.map(|text| pass.structured(text, schemas)).transpose()?;
     if structured.is_none() && schemas.declares_output() {
         return Err(rejected("it returned no structured result, which it declares"));
     }
     let blocks = blocks.into_iter().map(|block| pass.block(block));
     let mut content = blocks.collect::<Result<Vec<ContentBlock>, Error>>()?;
+    let bytes = pass.fit(&mut content, bytes, &tool)?;
     // For clients, and models, that read only text.
     if let (true, Some(structured)) = (content.is_empty(), &structured) {
         content.push(ContentBlock::Text { text: structured.get().to_owned() });
@@ -212,10 +214,13 @@ fn bounded(
     }
     let cut = bytes - size(&kept) - structured;
     changes.truncated_bytes = cut;
-    let mark = format!("[Cut here: {cut} more bytes are over this tool's quota; ask for less.]");
-    kept.push(Block::Text(mark));
+    kept.push(Block::Text(mark(cut)));
     let bytes = size(&kept) + structured;
     Ok((kept, bytes))
+}
+
+fn mark(cut: usize) -> String {
+    format!("[Cut here: {cut} more bytes are over this tool's quota; ask for less.]")
 }
 
 /// The longest mark of a cut, in bytes.
@@ -235,6 +240,8 @@ struct Pass<'p> {
     cleaner: Cleaner<'p>,
     names: &'p ToolNames,
     told: &'p mut Told,
+    /// How much longer texts are than they were, in bytes.
+    grown: isize,
 }
 
 fn too_large(quota: crate::names::ByteCount) -> Error {
@@ -272,6 +279,39 @@ fn size_of_block(block: &Block) -> usize {
 }
 
 impl Pass<'_> {
+    /// What the blocks take once they are cleaned. What cleaning puts in counts, too: where
+    /// it is too much, text is cut as [`bounded`] cuts it.
+    fn fit(
+        &mut self,
+        content: &mut Vec<ContentBlock>,
+        bytes: usize,
+        tool: &Tool,
+    ) -> Result<usize, Error> {
+        let quota = tool.per_call.max_output;
+        let bytes = bytes.saturating_add_signed(self.grown);
+        let Some(mut over) = bytes.checked_sub(quota.as_usize() + 1) else { return Ok(bytes) };
+        over += 1 + MAX_MARK_BYTES;
+        let mut cut = 0;
+        while cut < over {
+            let Some(ContentBlock::Text { text }) =
+                content.last_mut().filter(|_| tool.output.truncate)
+            else {
+                return Err(too_large(quota));
+            };
+            let kept = text.floor_char_boundary(text.len().saturating_sub(over - cut));
+            cut += text.len() - kept;
+            text.truncate(kept);
+            if kept == 0 {
+                content.pop();
+            }
+        }
+        self.told.changes.truncated_bytes += cut;
+        let mark = mark(cut);
+        let bytes = bytes - cut + mark.len();
+        content.push(ContentBlock::Text { text: mark });
+        Ok(bytes)
+    }
+
     fn text(&mut self, dirty: String) -> String {
         self.changed(&dirty).unwrap_or(dirty)
     }
@@ -280,23 +320,40 @@ impl Pass<'_> {
     fn changed(&mut self, dirty: &str) -> Option<String> {
         match clean_string(dirty, self.cleaner.rules, self.cleaner.own, self.names, self.told) {
             Cow::Borrowed(_) => None,
-            Cow::Owned(clean) => Some(clean),
+            Cow::Owned(clean) => {
+                self.grown += clean.len().cast_signed() - dirty.len().cast_signed();
+                Some(clean)
+            }
         }
     }
 
-    /// A JSON text with its strings cleaned.
-    fn json(&mut self, text: &str) -> Result<(Value, Box<RawValue>), Unclean> {
-        json::clean_json(text, |string| self.changed(string))
+    /// A JSON text with its strings cleaned. Where there is nothing to find, it is not even
+    /// read: who takes it reads it strictly.
+    fn json(&mut self, text: String) -> Result<String, Unclean> {
+        if json::shows_its_strings(&text)
+            && self.cleaner.finds_nothing(&text)
+            && (self.cleaner.rules.injection == Injection::Ignore
+                || signals::finds_nothing(&text, self.names))
+        {
+            return Ok(text);
+        }
+        Ok(match json::clean_json(&text, |string| self.changed(string))? {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(clean) => clean,
+        })
     }
 
-    fn structured(&mut self, text: &str, schemas: &Schemas) -> Result<Box<RawValue>, Error> {
-        let (value, raw) = self.json(text).map_err(|unclean| {
-            rejected("its structured result is not valid JSON").because(format!("{unclean:?}"))
+    fn structured(&mut self, text: String, schemas: &Schemas) -> Result<Box<RawValue>, Error> {
+        let malformed =
+            |why: String| rejected("its structured result is not valid JSON").because(why);
+        let text = self.json(text).map_err(|unclean| malformed(format!("{unclean:?}")))?;
+        schemas.check_output(&text).map_err(|fault| match fault {
+            OutputFault::NotJson(fault) => malformed(fault.to_string()),
+            OutputFault::NoMatch => {
+                rejected("its structured result does not match its output schema")
+            }
         })?;
-        if !schemas.accepts_output(&value) {
-            return Err(rejected("its structured result does not match its output schema"));
-        }
-        Ok(raw)
+        RawValue::from_string(text).map_err(|error| malformed(error.to_string()))
     }
 
     /// A plugin's own failure. A code that is not one is told as `TOOL_ERROR`.
@@ -313,7 +370,7 @@ impl Pass<'_> {
                 None => Retry::Maybe,
             });
         }
-        let details = failed.details.as_deref().map(|details| self.details(details));
+        let details = failed.details.clone().map(|details| self.details(details));
         for (key, value) in details.unwrap_or_default() {
             error = error.detail(&key, value);
         }
@@ -321,11 +378,13 @@ impl Pass<'_> {
     }
 
     /// The details of a failure, when they are a small JSON object; nothing otherwise.
-    fn details(&mut self, text: &str) -> Map<String, Value> {
-        let small = text.len() <= MAX_DETAILS_BYTES;
-        match small.then(|| self.json(text)) {
-            Some(Ok((Value::Object(details), _))) => details,
-            _ => Map::new(),
+    fn details(&mut self, text: String) -> Map<String, Value> {
+        if text.len() > MAX_DETAILS_BYTES {
+            return Map::new();
+        }
+        match self.json(text).and_then(|text| json::read(&text)) {
+            Ok(Value::Object(details)) => details,
+            Ok(_) | Err(_) => Map::new(),
         }
     }
 
@@ -342,7 +401,7 @@ impl Pass<'_> {
             }
             Block::ResourceLink { uri, name, description, mime_type } => {
                 ContentBlock::ResourceLink {
-                    uri: name_of(&uri),
+                    uri: self.link(&uri),
                     name: self.text(name),
                     description: description.map(|text| self.text(text)),
                     mime_type: mime_type.as_deref().map(name_of),
@@ -368,15 +427,48 @@ impl Pass<'_> {
                     },
                 }
             }
-            Block::Other(json) => match self.json(&json) {
-                Ok((Value::Object(block), json))
-                    if block.get("type").is_some_and(Value::is_string) =>
-                {
-                    ContentBlock::Other(json)
-                }
-                _ => return Err(rejected("one of its blocks is not an MCP content block")),
-            },
+            Block::Other(json) => ContentBlock::Other(self.other(json)?),
         })
+    }
+
+    /// The address of a resource, which leads nowhere where it should not lead.
+    fn link(&mut self, uri: &str) -> String {
+        let uri = name_of(uri);
+        if !links::resource(&uri, self.cleaner.rules) {
+            return uri;
+        }
+        self.told.changes.links += 1;
+        format!("{}{uri}", links::BLOCKED)
+    }
+
+    /// A block that is passed on as it is: an object that says its type. One of a type that
+    /// is known here is held to what the blocks of that type are.
+    fn other(&mut self, json: String) -> Result<Box<RawValue>, Error> {
+        let malformed = |_| rejected("one of its blocks is not an MCP content block");
+        let json = self.json(json).map_err(malformed)?;
+        let block = json::read(&json).map_err(malformed)?;
+        let text = |of: &Value, key: &str| of.get(key).and_then(Value::as_str).map(str::to_owned);
+        let kind = text(&block, "type").ok_or(Unclean::NotStrict).map_err(malformed)?;
+        let media = |of: &Value, key: &str, kind: &str| {
+            let data = text(of, key).and_then(|data| STANDARD.decode(data).ok());
+            let data = data.ok_or(Unclean::NotStrict).map_err(malformed)?;
+            let named = text(of, "mimeType").unwrap_or_else(|| UNKNOWN_MEDIA.to_owned());
+            self.media(&data, &named, kind).map(drop)
+        };
+        match (kind.as_str(), block.get("resource")) {
+            ("image" | "audio", _) => media(&block, "data", &kind)?,
+            ("resource", Some(resource)) if resource.get("blob").is_some() => {
+                media(resource, "blob", "")?;
+            }
+            ("resource_link", _) => {
+                let uri = text(&block, "uri").ok_or(Unclean::NotStrict).map_err(malformed)?;
+                if links::resource(&name_of(&uri), self.cleaner.rules) {
+                    return Err(rejected("a link in it leads to a host that is not let through"));
+                }
+            }
+            _ => {}
+        }
+        RawValue::from_string(json).map_err(|_| Unclean::NotStrict).map_err(malformed)
     }
 
     /// Media of a listed type, that are of it, encoded.
@@ -400,9 +492,10 @@ impl Pass<'_> {
 /// The type of what no type is told.
 const UNKNOWN_MEDIA: &str = "application/octet-stream";
 
-/// An address or a type: a program reads it.
+/// An address or a type: a program reads it, and has no use for line breaks and tabs, which
+/// a browser takes out of an address.
 fn name_of(dirty: &str) -> String {
-    clean_text(dirty).into_owned()
+    clean_text(dirty).replace(['\n', '\r', '\t'], "")
 }
 
 /// Cleans one text by a tool's rules, and adds to `told` what was found. Borrows when there
@@ -421,6 +514,23 @@ pub fn clean_string<'t>(
     clean
 }
 
+/// Cleans a structured result by a tool's rules, as [`clean_string`] cleans a text, and
+/// checks it against its schema.
+///
+/// # Errors
+/// `OUTPUT_REJECTED` when it is not JSON that everybody reads alike, or does not match.
+pub fn clean_structured(
+    text: String,
+    schemas: &Schemas,
+    rules: &Output,
+    secrets: &OwnSecrets,
+    names: &ToolNames,
+    told: &mut Told,
+) -> Result<Box<RawValue>, Error> {
+    Pass { cleaner: Cleaner { rules, own: secrets }, names, told, grown: 0 }
+        .structured(text, schemas)
+}
+
 /// Cleans a text that no tool's rules are about, as a description is.
 pub fn clean_description(text: &str) -> Cow<'_, str> {
     let (secrets, names) = (OwnSecrets::default(), ToolNames::default());
@@ -433,12 +543,108 @@ pub fn clean_description(text: &str) -> Cow<'_, str> {
 /// When it is not JSON that everybody reads alike.
 pub fn read_clean_json(text: &str) -> Result<(Value, Box<RawValue>, bool), Unclean> {
     let mut changed = false;
-    let (value, raw) = json::clean_json(text, |string| match clean_text(string) {
+    let clean = json::clean_json(text, |string| match clean_text(string) {
         Cow::Borrowed(_) => None,
         Cow::Owned(clean) => {
             changed = true;
             Some(clean)
         }
     })?;
+    let value = json::read(&clean)?;
+    let raw = RawValue::from_string(clean.into_owned()).map_err(|_| Unclean::NotStrict)?;
     Ok((value, raw, changed))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::names::Secret;
+
+    /// What may be found in a text, whole and in parts that two strings may share.
+    const PARTS: &[&str] = &[
+        "a",
+        " ",
+        "\n",
+        "\t",
+        "\\",
+        "/",
+        "\"",
+        "\r",
+        "\u{7}",
+        "\u{1b}[",
+        "<",
+        ">",
+        "<|",
+        "|>",
+        "[",
+        "](",
+        "]:",
+        "](//x.example",
+        "<img ",
+        "https://x.example",
+        "\u{200b}",
+        "\u{200d}",
+        "\u{2067}",
+        "\u{2069}",
+        "\u{ad}",
+        "\u{feff}",
+        "א",
+        "क",
+        "👩",
+        "\u{fe0f}",
+        "AKIAIOSFODNN7EXAMPLE",
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "-----END ",
+        "eyJ",
+        "Ignore all previous",
+        " instructions",
+        "\nHuman: x",
+        "correct\"horse",
+        "correct",
+        "call delete_record",
+        "delete",
+        "_record",
+        "[INST]",
+        "</tool_result>",
+    ];
+
+    proptest! {
+        /// Where nothing is found in the whole, nothing is in its strings.
+        #[test]
+        fn json_is_cleaned_as_each_of_its_strings_is(
+            strings in proptest::collection::vec(proptest::collection::vec(0..PARTS.len(), 0..4), 1..5),
+            escape_all: bool,
+            code: bool,
+            own in "correct(\"horse|-horse)",
+        ) {
+            let strings: Vec<String> = strings
+                .iter()
+                .map(|parts| parts.iter().filter_map(|part| PARTS.get(*part)).copied().collect())
+                .collect();
+            let mut text = serde_json::to_string(&strings).unwrap();
+            if escape_all {
+                let escaped = |c: char| match c {
+                    ' ' | '[' | ']' | ',' | '"' | '\\' => c.to_string(),
+                    c if c.is_ascii_alphanumeric() => c.to_string(),
+                    c => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+                };
+                text = text.chars().map(escaped).collect();
+            }
+            let rules = Output { code, ..Output::default() };
+            let own = OwnSecrets::of(&[Secret::new(own)]);
+            let names = ToolNames::of(["delete_record".parse().unwrap()].iter());
+            let pass = |told: &mut Told, each: bool| {
+                let mut pass = Pass { cleaner: Cleaner { rules: &rules, own: &own }, names: &names, told, grown: 0 };
+                match each {
+                    false => pass.json(text.clone()),
+                    true => json::clean_json(&text, |string| pass.changed(string)).map(Cow::into_owned),
+                }
+            };
+            let (mut whole, mut each) = (Told::default(), Told::default());
+            prop_assert_eq!(pass(&mut whole, false), pass(&mut each, true), "{}", text);
+            prop_assert_eq!((whole.changes, whole.signals), (each.changes, each.signals), "{}", text);
+        }
+    }
 }

@@ -177,6 +177,12 @@ static EXPRESSIONS: LazyLock<Vec<(Signal, Regex)>> = LazyLock::new(|| {
     all.into_iter().filter_map(compiled).collect()
 });
 
+/// Whether there is nothing in a text to look at, so that there is nothing in any part of it.
+pub(super) fn finds_nothing(text: &str, names: &ToolNames) -> bool {
+    let anchors = SEARCHER.iter().any(|searcher| searcher.find(text).is_some());
+    !anchors && !names.0.iter().any(|names| names.is_match(text))
+}
+
 /// Adds to `found` what a text does.
 pub(super) fn look(text: &str, names: &ToolNames, found: &mut Signals) {
     let mut seen = 0;

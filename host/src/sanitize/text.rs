@@ -16,11 +16,18 @@ use super::secrets::{FORMATS, Format};
 use super::{links, roles, secrets};
 use crate::config::{Links, Output, Secrets};
 use crate::names::Secret;
-use crate::text::{Cut, Removed, clean_counted};
+use crate::text::{Cut, Removed, clean_counted, hides};
 
 /// What no output may hold, whatever is configured for it.
 #[derive(Clone, Debug, Default)]
-pub struct OwnSecrets(Option<Arc<AhoCorasick>>);
+pub struct OwnSecrets(Option<Arc<Own>>);
+
+#[derive(Debug)]
+struct Own {
+    searcher: AhoCorasick,
+    /// Whether JSON writes one of them in another way than it is.
+    quoted: bool,
+}
 
 /// The shortest text that counts as a secret, in bytes: a shorter one is in any text.
 const SHORTEST: usize = 8;
@@ -32,8 +39,9 @@ impl OwnSecrets {
         let long = secrets.into_iter().filter(|secret| secret.len() >= SHORTEST);
         let long: Vec<&str> = long.collect();
         // Too many for an automaton there are not.
-        let found = if long.is_empty() { None } else { AhoCorasick::new(long).ok() };
-        Self(found.map(Arc::new))
+        let quoted = long.iter().any(|secret| secret.contains(['"', '\\', '\n', '\t']));
+        let searcher = if long.is_empty() { None } else { AhoCorasick::new(long).ok() };
+        Self(searcher.map(|searcher| Arc::new(Own { searcher, quoted })))
     }
 }
 
@@ -134,6 +142,25 @@ impl Cleaner<'_> {
         }
     }
 
+    /// Whether there is nothing in a JSON text to look at, so that there is nothing in any of
+    /// the strings in it, if it [shows them](super::json::shows_its_strings).
+    pub(super) fn finds_nothing(&self, json: &str) -> bool {
+        let mut found = false;
+        SEARCHER.each(json, |_, _| found = true);
+        let links = || {
+            let mut places = memchr::memchr2_iter(b'<', b']', json.as_bytes());
+            let begins = |at: usize| {
+                let here = json.get(at..).unwrap_or_default();
+                ["<", "](", "]:"].iter().any(|begin| here.starts_with(begin))
+            };
+            places.any(begins)
+        };
+        !found
+            && !hides(json)
+            && !self.own.0.iter().any(|own| own.quoted || own.searcher.is_match(json))
+            && (self.rules.code || !links())
+    }
+
     fn edited<'t>(&self, text: &'t str, changes: &mut Changes) -> Cow<'t, str> {
         let mut edits = Vec::new();
         // What lies in a secret that was found is looked at no more.
@@ -150,7 +177,7 @@ impl Cleaner<'_> {
                 }
             }
         });
-        for hit in self.own.0.iter().flat_map(|own| own.find_iter(text)) {
+        for hit in self.own.0.iter().flat_map(|own| own.searcher.find_iter(text)) {
             edits.push((hit.start(), Edit::Secret(hit.len(), "secret of this server")));
         }
         if !self.rules.code {

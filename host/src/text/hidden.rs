@@ -239,7 +239,8 @@ mod tests {
 
     #[test]
     fn every_character_that_hides_is_found() {
-        for c in ('\0'..=char::MAX).filter(|c| is_hidden(*c)) {
+        let hides = |c: char| is_hidden(c) || (c.is_control() && !matches!(c, '\n' | '\t'));
+        for c in ('\0'..=char::MAX).filter(|c| hides(*c)) {
             // Alone, and wherever in a block.
             for before in [0, 1, 62, 63, 64, 65, 127] {
                 let text = format!("{}{c}{}", "a".repeat(before), "b".repeat(100));

@@ -46,15 +46,25 @@ pub fn clean_text(text: &str) -> Cow<'_, str> {
 
 /// As [`clean_text`], and adds to `removed` what it took out.
 pub fn clean_counted<'t>(text: &'t str, removed: &mut Removed) -> Cow<'t, str> {
-    if !scan::has_control(text) {
-        return without_hidden(text, removed);
+    match without_hidden(text, removed) {
+        Ok(clean) => clean,
+        Err(HasControl) => {
+            // One after the other: an escape sequence may have swallowed one half of a pair.
+            let text = without_controls(text, removed);
+            match without_hidden(&text, removed) {
+                Ok(Cow::Owned(clean)) => Cow::Owned(clean),
+                Ok(Cow::Borrowed(_)) | Err(HasControl) => Cow::Owned(text),
+            }
+        }
     }
-    // One after the other: an escape sequence may have swallowed one half of a pair.
-    let text = without_controls(text, removed);
-    match without_hidden(&text, removed) {
-        Cow::Borrowed(_) => Cow::Owned(text),
-        Cow::Owned(clean) => Cow::Owned(clean),
-    }
+}
+
+/// A text holds a control character that is not kept.
+struct HasControl;
+
+/// Whether a text holds anything that does not show, whether it belongs there or not.
+pub(crate) fn hides(text: &str) -> bool {
+    Candidates::of(text).next().is_some()
 }
 
 fn without_controls(text: &str, removed: &mut Removed) -> String {
@@ -79,30 +89,35 @@ fn without_controls(text: &str, removed: &mut Removed) -> String {
     clean + rest
 }
 
-fn without_hidden<'t>(text: &'t str, removed: &mut Removed) -> Cow<'t, str> {
+fn without_hidden<'t>(text: &'t str, removed: &mut Removed) -> Result<Cow<'t, str>, HasControl> {
     let (mut cut, mut candidates) = (Cut::new(text), Candidates::of(text));
+    let (mut bidi, mut hidden) = (0, 0);
     let mut line = Line::default();
     while let Some(at) = candidates.next() {
         let rest = text.get(at..).unwrap_or_default();
         let c = rest.chars().next().unwrap_or_default();
         let end = at + c.len_utf8();
-        if bidi::is_control(c) {
+        if c.is_control() {
+            return Err(HasControl);
+        } else if bidi::is_control(c) {
             // Twice the same mark does no more than once.
             if line.is_unfit(text, at) || cut.before(at).ends_with(c) {
-                removed.bidi += 1;
+                bidi += 1;
                 cut.replace(at, end, "");
             }
-        } else if hidden::is_hidden(c) && !c.is_control() {
+        } else if hidden::is_hidden(c) {
             match hidden::belonging(cut.before(at), rest) {
                 0 => {
-                    removed.hidden += 1;
+                    hidden += 1;
                     cut.replace(at, end, "");
                 }
                 belonging => candidates.skip_to(at + belonging),
             }
         }
     }
-    cut.done()
+    removed.bidi += bidi;
+    removed.hidden += hidden;
+    Ok(cut.done())
 }
 
 /// What is known of the bidirectional controls of a line.

@@ -11,7 +11,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, JsonTypeSet, ValidationError, Validator};
 use serde::Serialize;
 
-use super::nodes::Arguments;
+use super::nodes::Exact;
 use super::tree::Tree;
 
 /// How often the repaired arguments are looked at again: an object in a string may hold
@@ -44,7 +44,7 @@ enum Repair {
 pub(super) fn repair(
     text: &str,
     most_bytes: usize,
-    validator: &Validator<Arguments>,
+    validator: &Validator<Exact>,
 ) -> Option<(String, Vec<Coercion>)> {
     let mut done = Vec::new();
     let mut current = text.to_owned();
@@ -73,11 +73,7 @@ pub(super) fn repair(
     (!done.is_empty()).then_some((current, done))
 }
 
-fn find(
-    tree: &Tree<'_>,
-    validator: &Validator<Arguments>,
-    most: usize,
-) -> BTreeMap<String, Repair> {
+fn find(tree: &Tree<'_>, validator: &Validator<Exact>, most: usize) -> BTreeMap<String, Repair> {
     let mut repairs = BTreeMap::new();
     for error in validator.iter_errors(tree) {
         if repairs.len() >= most {
@@ -110,7 +106,7 @@ fn repair_of(value: &Tree<'_>, error: &ValidationError<'_>, root: &Tree<'_>) -> 
 
 /// The type among the wanted ones that a value has.
 fn matching(value: &Tree<'_>, wanted: JsonTypeSet) -> Option<&'static str> {
-    if !wanted.contains_value_type::<Arguments>(&value) {
+    if !wanted.contains_value_type::<Exact>(&value) {
         return None;
     }
     Some(

@@ -5,8 +5,8 @@
 //! Violations name the place and the rule, and never repeat a value: an argument
 //! may be a secret, and a model does not need to read it twice.
 //!
-//! Arguments are read into a tree (`tree.rs`) that borrows them and keeps numbers as they are
-//! written, and reach the guest byte for byte, unless the operator had them
+//! Arguments, and structured results, are read into a tree (`tree.rs`) that borrows them and
+//! keeps numbers as they are written. Arguments reach the guest byte for byte, unless the operator had them
 //! repaired (`coerce.rs`). `docs/input.md` says what users see of this.
 
 mod bounds;
@@ -31,8 +31,9 @@ use crate::auth::Permit;
 use crate::catalog::ToolId;
 use crate::config::{Input, UnknownProperties};
 use crate::error::Error;
+use crate::json::JsonFault;
 use crate::limits::Admitted;
-use nodes::Arguments;
+use nodes::Exact;
 use tree::Tree;
 use violations::{invalid, violation};
 
@@ -42,11 +43,11 @@ pub use schema::MAX_SCHEMA_BYTES;
 /// A tool's compiled schemas, and how its arguments are taken.
 #[derive(Debug)]
 pub struct Schemas {
-    input: Validator<Arguments>,
+    input: Validator<Exact>,
     /// The input schema as it is compiled, for hints.
     wanted: Value,
     coerces: bool,
-    output: Option<Validator>,
+    output: Option<Validator<Exact>>,
 }
 
 impl Schemas {
@@ -76,10 +77,14 @@ impl Schemas {
         })
     }
 
-    /// Whether a structured result matches what the tool declares. A tool that
-    /// declares nothing may return anything.
-    pub fn accepts_output(&self, structured: &Value) -> bool {
-        self.output.as_ref().is_none_or(|schema| schema.is_valid(structured))
+    /// Checks a structured result. A tool that declares nothing may return any JSON.
+    ///
+    /// # Errors
+    /// When it is not JSON that everybody reads alike, or not what the tool declares.
+    pub fn check_output(&self, structured: &str) -> Result<(), OutputFault> {
+        let tree = Tree::read(structured).map_err(OutputFault::NotJson)?;
+        let matches = self.output.as_ref().is_none_or(|schema| schema.is_valid(&tree));
+        if matches { Ok(()) } else { Err(OutputFault::NoMatch) }
     }
 
     /// Whether the tool declares a structured result, and so owes one.
@@ -112,6 +117,15 @@ impl Schemas {
         }
         Ok(Checked::Repaired { arguments: repaired.into(), coercions: coercions.into() })
     }
+}
+
+/// Why a structured result is not what its tool declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputFault {
+    /// It is not JSON that everybody reads alike.
+    NotJson(JsonFault),
+    /// It does not match the output schema.
+    NoMatch,
 }
 
 /// Arguments that match their schema.

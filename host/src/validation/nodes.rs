@@ -14,11 +14,11 @@ use serde_json::Value;
 use super::number::Number;
 use super::tree::{self, Tree};
 
-/// Arguments as a [`Tree`].
+/// JSON as a [`Tree`].
 #[derive(Debug)]
-pub(super) struct Arguments;
+pub(super) struct Exact;
 
-impl Json for Arguments {
+impl Json for Exact {
     type Node<'a> = &'a Tree<'a>;
     type PreparedKey = Box<str>;
     type StringBuffer = ();
@@ -34,7 +34,7 @@ impl Json for Arguments {
     }
 }
 
-impl<'a> Node<'a, Arguments> for &'a Tree<'a> {
+impl<'a> Node<'a, Exact> for &'a Tree<'a> {
     type Object = &'a tree::Object<'a>;
     type Array = &'a [Tree<'a>];
     type Number = Number<'a>;
@@ -87,7 +87,7 @@ impl<'a> Node<'a, Arguments> for &'a Tree<'a> {
     }
 }
 
-impl<'a> Object<'a, Arguments> for &'a tree::Object<'a> {
+impl<'a> Object<'a, Exact> for &'a tree::Object<'a> {
     type Node = &'a Tree<'a>;
     type MemberName = &'a str;
     type MembersIter = Members<'a>;
@@ -117,7 +117,7 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
-impl<'a> Array<'a, Arguments> for &'a [Tree<'a>] {
+impl<'a> Array<'a, Exact> for &'a [Tree<'a>] {
     type Node = &'a Tree<'a>;
     type ElementsIter = std::slice::Iter<'a, Tree<'a>>;
 

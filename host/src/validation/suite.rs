@@ -11,7 +11,7 @@ use jsonschema::Validator;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::nodes::Arguments;
+use super::nodes::Exact;
 use super::schema;
 use super::tree::Tree;
 
@@ -64,7 +64,7 @@ fn run() -> Run {
     for (file, groups) in files {
         let count: &mut Count = counts.entry(file.clone()).or_default();
         for group in groups {
-            let compiled: Result<Validator<Arguments>, String> =
+            let compiled: Result<Validator<Exact>, String> =
                 schema::read(group.schema.get()).and_then(|schema| schema::compile(&schema));
             let validator = match compiled {
                 Ok(validator) => validator,

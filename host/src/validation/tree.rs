@@ -272,18 +272,22 @@ impl<'a> Reader<'a> {
     /// Reads from a quote to the next one.
     fn string(&mut self) -> Result<Cow<'a, str>, Stop> {
         let begin = self.at;
+        self.at += 1;
         let mut escaped = false;
         loop {
-            self.at += 1;
-            match self.peek() {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    escaped = true;
-                    self.at += 1;
-                }
-                Some(0..0x20) | None => return Err(Stop::Grammar),
-                Some(_) => {}
+            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+            let to = memchr::memchr2(b'"', b'\\', rest).ok_or(Stop::Grammar)?;
+            // Each looked at, so that the compiler makes vector instructions of it.
+            let control = rest.iter().take(to).fold(false, |any, byte| any | (*byte < 0x20));
+            if control {
+                return Err(Stop::Grammar);
             }
+            self.at += to;
+            if self.peek() == Some(b'"') {
+                break;
+            }
+            escaped = true;
+            self.at += 2;
         }
         self.at += 1;
         if escaped {

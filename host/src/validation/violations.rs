@@ -11,7 +11,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError, Validator};
 use serde_json::{Map, Value, json};
 
-use super::nodes::Arguments;
+use super::nodes::Exact;
 use super::schema::{follow, in_place};
 use super::tree::Tree;
 use crate::config::nearest;
@@ -46,7 +46,7 @@ const MAX_DESCRIBED: usize = 3;
 pub(super) fn refusal(
     text: &str,
     tree: &Tree<'_>,
-    validator: &Validator<Arguments>,
+    validator: &Validator<Exact>,
     schema: &Value,
 ) -> Error {
     let explain = |error: &ValidationError<'_>| describe(error, tree, schema);

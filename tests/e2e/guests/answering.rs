@@ -1,5 +1,6 @@
 //! Guests that answer: as they should, too much, or wrongly.
 
+use bulkhead_tests::Answer;
 use serde_json::{Value, json};
 
 use super::{attack, with};
@@ -37,6 +38,61 @@ pub(super) async fn verbatim() {
     let answer = alice.post(&message).body(body).send().await.unwrap();
     let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
     assert_eq!(answer["result"]["content"][0]["text"], arguments, "the client's bytes");
+}
+
+/// A block is what it says, or is withheld; a link leads to what is listed, or nowhere.
+#[tokio::test]
+pub(super) async fn gallery() {
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0";
+    const PAGE: &[u8] = b"<!DOCTYPE html>";
+    let (host, alice) = with("gallery", "output.link_hosts = ['docs.example.com']").await;
+    let told = |answer: &Answer| answer.result()["_meta"]["io.bulkhead/sanitized"].clone();
+    let media = |kind: &str, data: &[u8], mime_type: &str| json!({ kind: { "data": data, "mime_type": mime_type } });
+    let other = |kind: &str, data: &str, mime_type: &str| json!({ "other": { "type": kind, "data": data, "mimeType": mime_type } });
+    let blob = |mime_type: &str| {
+        json!({ "other": { "type": "resource", "resource": {
+            "uri": "res://x", "blob": "iVBORw0KGgo=", "mimeType": mime_type,
+        } } })
+    };
+    let link = |uri: &str| json!({ "other": { "type": "resource_link", "name": "x", "uri": uri } });
+    for (good, bad) in [
+        (media("image", PNG, "image/png"), media("image", PAGE, "image/png")),
+        (media("image", PNG, "Image/PNG; q=1"), media("image", PNG, "image/svg+xml")),
+        (media("image", b"GIF89a", "image/gif"), media("image", b"%PDF-", "application/pdf")),
+        (media("audio", b"OggS", "audio/ogg"), media("audio", b"OggS", "audio/midi")),
+        (media("blob", b"%PDF-", "application/pdf"), media("blob", PAGE, "application/pdf")),
+        (
+            media("blob", b"any", "application/octet-stream"),
+            media("blob", PAGE, "application/octet-stream"),
+        ),
+        (media("blob", b"PK\x03\x04", "application/zip"), media("blob", PAGE, "text/html")),
+        (other("image", "iVBORw0KGgo=", "image/png"), other("image", "PHNjcmlwdD4=", "image/png")),
+        (other("audio", "T2dnUw==", "audio/ogg"), other("audio", "%%", "audio/ogg")),
+        (other("of_tomorrow", "x", "y"), json!({ "other": { "text": "of no type" } })),
+        (blob("image/png"), blob("image/gif")),
+        (link("https://docs.example.com/a"), link("https://evil.example/?d=S")),
+        (link("file:///reports/q1"), link("java\tscript:alert(1)")),
+    ] {
+        let answer = alice.call("gallery", json!({ "block": good })).await;
+        assert!(answer.result()["isError"].as_bool() != Some(true), "{good}: {}", answer.text);
+        assert_eq!(told(&answer), json!(null), "{good}");
+        let refused =
+            attack(&host, &alice, "gallery", json!({ "block": bad }), "OUTPUT_REJECTED").await;
+        let answer = refused.answer;
+        assert!(!answer.text.contains("evil.example"), "{}", answer.text);
+    }
+    for (uri, received) in [
+        ("https://docs.example.com/a", "https://docs.example.com/a"),
+        ("customers://4711", "customers://4711"),
+        ("https://evil.example/?d=S", "blocked:https://evil.example/?d=S"),
+        ("java\nscript:alert(1)", "blocked:javascript:alert(1)"),
+        (" //evil.example", "blocked: //evil.example"),
+    ] {
+        let answer = alice.call("gallery", json!({ "block": { "link": uri } })).await;
+        assert_eq!(answer.result()["content"][0]["uri"], received);
+        let links = if uri == received { json!(null) } else { json!({ "links": 1 }) };
+        assert_eq!(told(&answer), links, "{uri:?}");
+    }
 }
 
 #[tokio::test]
