@@ -1,8 +1,8 @@
 //! What checking and cleaning cost, in CPU time: the arguments and the result of a typical
 //! call, text of the world, and text that is made to be slow.
 //!
-//! A hostile text fails the bench when eight times as much takes more than twenty times as
-//! long.
+//! A clean text fails the bench when anything is allocated for it, and a hostile one when
+//! eight times as much takes more than twenty times as long.
 //!
 //! `cargo run --release -p benches --bin sanitize`
 
@@ -31,21 +31,22 @@ fn main() -> ExitCode {
     };
     let record = "The customer asked for the report of March; it’s ready — see “Q1”.\n";
     typical(&with, record);
-    println!("\n{:<34} {:>9} {:>12} {:>9}  copied", "text", "bytes", "ns", "GB/s");
-    with.time("a result of 1 KB", &record.repeat(15));
+    println!("\n{:<34} {:>9} {:>12} {:>9}  allocations", "text", "bytes", "ns", "GB/s");
+    let mut is_good = with.time("a result of 1 KB", &record.repeat(15));
     for (what, text) in [
         ("English", record),
         ("code", "fn main() { println!(\"hello, {}\", name); } // a comment\r\n"),
         ("German", "Größe und Maß: die Straße führt über Brücken, täglich geöffnet.\n"),
         ("Japanese", "日本語の文章をここに書きます。カタカナと漢字が混ざっています。\n"),
         ("Russian", "Съешь ещё этих мягких французских булок, да выпей чаю.\n"),
+        ("Chinese", "人人生而自由，在尊嚴和權利上一律平等。他們賦有理性和良心。\n"),
+        ("Arabic", "يولد جميع الناس أحراراً متساوين في الكرامة والحقوق.\n"),
         ("Persian, with joiners", "می\u{200c}خواهم کتاب\u{200c}ها را به خانه ببرم.\n"),
         ("Hindi, with joiners", "क्\u{200d}या आप हिन्दी बोलते हैं? नमस्ते दुनिया।\n"),
         ("emoji", "Hello 👩\u{200d}👩\u{200d}👧 ❤\u{fe0f} world ok\n"),
     ] {
-        with.time(what, &text.repeat(1_000_000 / text.len()));
+        is_good &= with.time(what, &text.repeat(1_000_000 / text.len()));
     }
-    let mut is_linear = true;
     for (what, part) in [
         ("hidden characters", "a\u{200b}"),
         ("escapes", "\u{1b}["),
@@ -59,18 +60,20 @@ fn main() -> ExitCode {
         ("the beginnings of secrets", "sk-eyJ"),
         ("what seems to instruct", "ignore all "),
         ("names of tools", "get_record "),
+        ("names without spaces", "get_record\n"),
     ] {
         let times = [10_000, 80_000].map(|bytes| with.measured(&part.repeat(bytes / part.len())));
         let [small, large] = times;
         let ratio = large / small;
         // Eight times as much; 64 would be quadratic.
-        is_linear &= ratio < 20.0;
+        is_good &= ratio < 20.0;
         println!("{what:<34} 10 KB {small:>10.0} ns, 80 KB {large:>10.0} ns: {ratio:.1} times");
     }
-    if is_linear { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// A call with 200 bytes of arguments, and a result of 1 KB: as text, and structured.
+/// A call with 200 bytes of arguments, and a result of 1 KB: as text, as a structured result
+/// that is mostly one text, and as one with many members.
 fn typical(with: &With, record: &str) {
     let input = json!({
         "type": "object",
@@ -97,8 +100,9 @@ fn typical(with: &With, record: &str) {
                 },
                 "required": ["id", "name"],
             } },
+            "report": { "type": "string" },
         },
-        "required": ["records"],
+        "additionalProperties": false,
     });
     let schemas = Schemas::compile(&input.to_string(), Some(&output.to_string()), Input::default());
     let schemas = schemas.unwrap();
@@ -109,13 +113,14 @@ fn typical(with: &With, record: &str) {
     })
     .to_string();
     let one = json!({ "id": 4711, "name": "Müller & Söhne", "amount": 12_500.5, "note": record });
-    let structured = json!({ "records": vec![one; 8] }).to_string();
+    let records = json!({ "records": vec![one; 8] }).to_string();
+    let report = json!({ "report": record.trim().repeat(15) }).to_string();
     let text = record.repeat(15);
     let check = || drop(black_box(schemas.check_input(black_box(&arguments), 1 << 20)));
     let clean = || drop(black_box(with.clean(black_box(&text))));
-    let both = || {
+    let both = |structured: &str| {
         // The copy that a guest's result is, in any case.
-        let text = black_box(&structured).clone();
+        let text = black_box(structured).to_owned();
         let mut told = Told::default();
         let With { rules, secrets, names } = with;
         let clean = clean_structured(text, &schemas, rules, secrets, names, &mut told);
@@ -125,7 +130,8 @@ fn typical(with: &With, record: &str) {
     let rows = [
         ("arguments, checked", arguments.len(), least(&check, 2_000)),
         ("a text, cleaned", text.len(), least(&clean, 2_000)),
-        ("a structured result, cleaned, checked", structured.len(), least(&both, 2_000)),
+        ("a structured text, cleaned, checked", report.len(), least(&|| both(&report), 2_000)),
+        ("eight records, cleaned, checked", records.len(), least(&|| both(&records), 2_000)),
     ];
     for (what, bytes, ns) in rows {
         println!("{what:<34} {bytes:>9} {ns:>12.0}");
@@ -153,11 +159,13 @@ impl With {
         clean_string(text, &self.rules, &self.secrets, &self.names, &mut Told::default())
     }
 
-    fn time(&self, what: &str, text: &str) {
+    /// Prints what a clean text takes, and says whether nothing was allocated for it.
+    fn time(&self, what: &str, text: &str) -> bool {
         let ns = self.measured(text);
         let bytes = text.len();
-        let copied = matches!(self.clean(text), Cow::Owned(_));
-        println!("{what:<34} {bytes:>9} {ns:>12.0} {:>9.2}  {copied}", bytes as f64 / ns);
+        let allocated = allocation_counter::measure(|| drop(self.clean(text))).count_total;
+        println!("{what:<34} {bytes:>9} {ns:>12.0} {:>9.2}  {allocated}", bytes as f64 / ns);
+        allocated == 0
     }
 
     fn measured(&self, text: &str) -> f64 {

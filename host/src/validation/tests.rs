@@ -154,6 +154,16 @@ fn output_is_checked_only_where_it_is_declared() {
         strict.check_output("[1]").is_ok()
             && strict.check_output("{}") == Err(OutputFault::NoMatch)
     );
+    for twice in [r#"[{"a":1,"a":1}]"#, "[1] 2", &"[".repeat(100)] {
+        assert!(matches!(strict.check_output(twice), Err(OutputFault::NotJson(_))), "{twice}");
+    }
+    // Exactly, beyond what a double tells apart.
+    let id = compile(input, Some(r#"{"const":9007199254740993}"#)).unwrap();
+    assert!(id.check_output("9007199254740993.0").is_ok());
+    assert_eq!(id.check_output("9007199254740992"), Err(OutputFault::NoMatch));
+    let large = compile(input, Some(r#"{"maximum":18446744073709551615}"#)).unwrap();
+    assert!(large.check_output("18446744073709551615").is_ok());
+    assert_eq!(large.check_output("18446744073709551616"), Err(OutputFault::NoMatch));
 }
 
 fn refusing(schema: &Value) -> Schemas {
