@@ -231,6 +231,7 @@ def translations():
 def texts():
     about = ["anthropic", "guardrails", "langchain", "langchain_core", "llama_index", "mcp", "openai"]
     write("good/models-docstrings", docstrings(prose, *about))
+    write("good/later-docstrings", docstrings(prose, "ansible", "crewai", "transformers"))
     write("good/models-docs", files(prose / "ai-docs", ".md", ".mdx"))
     write("good/aws", services())
     write("good/django-docs", files(prose / "django-docs", ".txt"))
