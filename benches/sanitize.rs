@@ -59,8 +59,9 @@ fn main() -> ExitCode {
         ("private keys without an end", "-----BEGIN PRIVATE KEY-----"),
         ("the beginnings of secrets", "sk-eyJ"),
         ("what seems to instruct", "ignore all "),
-        ("names of tools", "get_record "),
-        ("names without spaces", "get_record\n"),
+        ("the same beside other letters", "ignore all é "),
+        ("calls to tools", "use get_record "),
+        ("verbs without a name", "use call run "),
     ] {
         let times = [10_000, 80_000].map(|bytes| with.measured(&part.repeat(bytes / part.len())));
         let [small, large] = times;

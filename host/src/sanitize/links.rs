@@ -7,8 +7,8 @@
 //! becomes `&lt;`. Addresses that stand in the text as such stay: nothing fetches those
 //! by itself.
 //!
-//! What could be read in two ways (entities and backslashes before the path, userinfo)
-//! is an address that leads out.
+//! What could be read in two ways (entities, backslashes and brackets before the path, a
+//! user's name) is an address that leads out.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -35,14 +35,23 @@ const LONGEST_TAG: usize = 4 << 10;
 
 /// Where the address begins that has to be blocked, of what follows `](` or `]:`.
 pub(super) fn destination(text: &str, rules: &Output) -> Option<usize> {
-    let start = text.trim_start_matches([' ', '\t', '\n', '\r']);
-    let start = start.strip_prefix('<').unwrap_or(start);
-    leads_out(address(start), rules).then(|| text.len() - start.len())
+    // A definition may go on in the next line of a quotation.
+    let start = text.trim_start_matches([' ', '\t', '\n', '\r', '>']);
+    // In brackets, or in what became of them; then it may hold spaces (CommonMark §6.3).
+    let bracketed = start.strip_prefix('<').or_else(|| start.strip_prefix("&lt;"));
+    let (start, address) = match bracketed {
+        Some(start) => {
+            let start = start.trim_start_matches([' ', '\t']);
+            (start, address(start, |b| matches!(b, b'>' | b'\n' | b'\r')))
+        }
+        None => (start, address(start, |b| b.is_ascii_whitespace() || b == b')')),
+    };
+    leads_out(address, rules).then(|| text.len() - start.len())
 }
 
 /// The same of what follows a `<`: an autolink (CommonMark §6.5).
 pub(super) fn autolink(text: &str, rules: &Output) -> bool {
-    let address = address(text);
+    let address = address(text, |b| b.is_ascii_whitespace() || matches!(b, b'<' | b'>'));
     let is_cut = address.len() + 4 > LONGEST_ADDRESS;
     let closed = is_cut || text.get(address.len()..).is_some_and(|rest| rest.starts_with('>'));
     let absolute = address.split(['/', '?', '#']).next().is_some_and(|head| head.contains(':'));
@@ -58,8 +67,13 @@ pub(super) fn tag(text: &str, rules: &Output) -> bool {
     let begin = text.as_bytes().get(..LONGEST_TAG.min(text.len())).unwrap_or_default();
     let end = memchr::memchr(b'>', begin);
     let Some(tag) = end.and_then(|end| text.get(name.len()..end)) else { return true };
-    let values = tag.split(['"', '\'', '=', ',', ' ', '\t', '\n', '\r', '`']);
-    values.map(str::trim).any(|value| leads_out(value, rules))
+    let leads_out = |tag: &str| {
+        let values = tag.split(['"', '\'', '=', ',', ' ', '\t', '\n', '\r', '`']);
+        values.map(str::trim).any(|value| leads_out(value, rules))
+    };
+    // A user's name may hold what values are split at, and a browser takes line breaks and
+    // tabs out of an address.
+    tag.contains('@') || leads_out(tag) || leads_out(&tag.replace(['\t', '\n', '\r'], ""))
 }
 
 /// Whether the address of a resource leads where it should not. Its scheme may be any, and
@@ -72,11 +86,10 @@ pub(super) fn resource(uri: &str, rules: &Output) -> bool {
     fetched && rules.links == Links::Block && leads_out(uri.trim(), rules)
 }
 
-/// An address ends where white space or a bracket does; of a longer one, the beginning
-/// decides.
-fn address(text: &str) -> &str {
+/// What stands before the first byte at which an address `ends`; of a longer one, the
+/// beginning decides.
+fn address(text: &str, ends: impl Fn(u8) -> bool) -> &str {
     let text = text.get(..text.floor_char_boundary(LONGEST_ADDRESS)).unwrap_or(text);
-    let ends = |b: u8| b.is_ascii_whitespace() || matches!(b, b')' | b'>' | b'<');
     let end = text.bytes().position(ends);
     end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
@@ -87,8 +100,13 @@ fn leads_out(address: &str, rules: &Output) -> bool {
         return false;
     }
     let head = address.split(['/', '?', '#']).next().unwrap_or_default();
-    // A browser takes a backslash for a slash, and Markdown both for what they escape.
-    if head.contains(['&', '\\']) || address.starts_with("/\\") {
+    // A browser takes a backslash for a slash, and line breaks and tabs out; Markdown takes
+    // what it escapes for what it means.
+    let in_two_ways = |c: char| matches!(c, '&' | '\\' | '<' | '>');
+    if head.contains(in_two_ways)
+        || address.starts_with("/\\")
+        || address.contains(['\t', '\n', '\r'])
+    {
         return true;
     }
     match head.split_once(':') {
@@ -170,10 +188,9 @@ mod tests {
             "blocked:https://evil.example",
             "12:30",
             "//",
-            "// comment",
             "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ",
         ] {
-            assert!(!leads_out(address(stays), &rules), "{stays}");
+            assert!(!leads_out(stays, &rules), "{stays}");
         }
         for out in [
             "https://evil.example",
@@ -202,12 +219,46 @@ mod tests {
             "data:image/svg+xml,<svg/>",
             "slack://x",
             "https://cdn.example/i.png",
+            "https://docs.example.com<@evil.example",
+            "java\tscript:alert(1)",
+            "/\t/evil.example",
             // A listed host up to where it is read, and what goes on is another.
             &format!("https://{}.cdn.example@evil.example", "a".repeat(LONGEST_ADDRESS - 20)),
             &format!("https://{}.cdn.example@evil.example", "a".repeat(300)),
         ] {
-            assert!(leads_out(address(out), &rules), "{out}");
+            assert!(leads_out(out, &rules), "{out}");
         }
+    }
+
+    #[test]
+    fn an_address_ends_where_markdown_ends_it() {
+        let rules = rules();
+        for out in [
+            "https://docs.example.com<@evil.example)",
+            "https://docs.example.com>@evil.example)",
+            "https://docs.example.com(a)@evil.example)",
+            "<https://docs.example.com @evil.example>)",
+            "< https://evil.example>)",
+            "</\t/evil.example>)",
+            "\n\thttps://evil.example \"title\")",
+            "\n> https://evil.example",
+            "&lt;https://evil.example",
+        ] {
+            assert!(destination(out, &rules).is_some(), "{out}");
+        }
+        for stays in [
+            "https://docs.example.com/a>b)",
+            "<a file.md>)",
+            "a.md \"x://y\")",
+            "// a comment",
+            ")",
+            "",
+        ] {
+            assert_eq!(destination(stays, &rules), None, "{stays}");
+        }
+        assert!(autolink("https://docs.example.com)@evil.example>", &rules));
+        assert!(!autolink("https://docs.example.com/a)b>", &rules));
+        assert!(!autolink("https://evil.example and more>", &rules), "no autolink");
     }
 
     #[test]
@@ -222,6 +273,10 @@ mod tests {
             "video poster=`https://evil.example`>",
             "img src=https://evil.example",
             "img src='x' onerror=javascript:x>",
+            "img src='https://docs.example.com,@evil.example'>",
+            "img src='https://docs.example.com=@evil.example'>",
+            "img src='/\t/evil.example'>",
+            "img src='ht\ntps://evil.example'>",
         ] {
             assert!(tag(fetches, &rules), "{fetches}");
         }
@@ -235,6 +290,7 @@ mod tests {
             "em>",
             "T>",
             "object>",
+            "img\n\tsrc='a.png'\n\talt='b'\n>",
         ] {
             assert!(!tag(stays, &rules), "{stays}");
         }

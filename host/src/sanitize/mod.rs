@@ -14,6 +14,7 @@ mod json;
 mod links;
 mod media;
 mod roles;
+mod search;
 mod secrets;
 mod signals;
 mod text;

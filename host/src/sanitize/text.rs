@@ -2,16 +2,16 @@
 //!
 //! First the characters ([`crate::text`]), so that nothing hides from what follows: tokens
 //! of chat templates, links that lead out, secrets. What is put in their places holds
-//! nothing to be changed again: cleaning twice changes nothing more, pinned by
-//! `cleaning_is_idempotent`.
+//! nothing to be changed, and what was edited is looked at again: cleaning twice changes
+//! nothing more, pinned by `cleaning_is_idempotent`.
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use aho_corasick::AhoCorasick;
-use aho_corasick::packed::{Config as Packed, MatchKind, Searcher};
 
 use super::changes::Changes;
+use super::search::Search;
 use super::secrets::{FORMATS, Format};
 use super::{links, roles, secrets};
 use crate::config::{Links, Output, Secrets};
@@ -45,6 +45,10 @@ impl OwnSecrets {
     }
 }
 
+/// How often a text that was edited is looked at again: a secret may have held what closed a
+/// tag. No text is known that needs more than two.
+const ROUNDS: usize = 4;
+
 /// How texts are cleaned.
 #[derive(Clone, Copy)]
 pub(super) struct Cleaner<'c> {
@@ -73,46 +77,8 @@ impl Needle {
     }
 }
 
-/// Looks for all of them at once; with vector instructions where there are some.
-static SEARCHER: LazyLock<Search> = LazyLock::new(|| {
-    let texts = || NEEDLES.iter().map(|needle| needle.text());
-    let mut packed = Packed::new();
-    let packed = packed.match_kind(MatchKind::LeftmostFirst).builder().extend(texts()).build();
-    match packed {
-        Some(packed) => Search::Packed(packed),
-        None => Search::Automaton(
-            AhoCorasick::builder()
-                .match_kind(aho_corasick::MatchKind::LeftmostFirst)
-                .build(texts())
-                .ok(),
-        ),
-    }
-});
-
-enum Search {
-    Packed(Searcher),
-    Automaton(Option<AhoCorasick>),
-}
-
-impl Search {
-    /// Calls `found` with each needle and where it begins.
-    fn each(&self, text: &str, mut found: impl FnMut(Needle, usize)) {
-        let mut tell = |pattern: usize, at: usize| {
-            if let Some(needle) = NEEDLES.get(pattern) {
-                found(*needle, at);
-            }
-        };
-        match self {
-            Self::Packed(packed) => {
-                packed.find_iter(text).for_each(|hit| tell(hit.pattern().as_usize(), hit.start()));
-            }
-            Self::Automaton(automaton) => {
-                let hits = automaton.iter().flat_map(|automaton| automaton.find_iter(text));
-                hits.for_each(|hit| tell(hit.pattern().as_usize(), hit.start()));
-            }
-        }
-    }
-}
+static SEARCH: LazyLock<Search> =
+    LazyLock::new(|| Search::new(NEEDLES.iter().map(|needle| needle.text())));
 
 /// What is put in the place of a part of a text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,22 +97,18 @@ impl Cleaner<'_> {
     /// The text, cleaned; borrowed when there was nothing to change.
     pub(super) fn clean<'t>(&self, text: &'t str, changes: &mut Changes) -> Cow<'t, str> {
         let mut removed = Removed::default();
-        let shown = clean_counted(text, &mut removed);
+        let mut clean = clean_counted(text, &mut removed);
         changes.add(removed);
-        match shown {
-            Cow::Borrowed(text) => self.edited(text, changes),
-            Cow::Owned(text) => Cow::Owned(match self.edited(&text, changes) {
-                Cow::Borrowed(_) => text,
-                Cow::Owned(clean) => clean,
-            }),
+        for _ in 0..ROUNDS {
+            let Cow::Owned(edited) = self.edited(&clean, changes) else { break };
+            clean = Cow::Owned(edited);
         }
+        clean
     }
 
     /// Whether there is nothing in a JSON text to look at, so that there is nothing in any of
     /// the strings in it, if it [shows them](super::json::shows_its_strings).
     pub(super) fn finds_nothing(&self, json: &str) -> bool {
-        let mut found = false;
-        SEARCHER.each(json, |_, _| found = true);
         let links = || {
             let mut places = memchr::memchr2_iter(b'<', b']', json.as_bytes());
             let begins = |at: usize| {
@@ -155,8 +117,8 @@ impl Cleaner<'_> {
             };
             places.any(begins)
         };
-        !found
-            && !hides(json)
+        !hides(json)
+            && SEARCH.find_iter(json).next().is_none()
             && !self.own.0.iter().any(|own| own.quoted || own.searcher.is_match(json))
             && (self.rules.code || !links())
     }
@@ -165,18 +127,20 @@ impl Cleaner<'_> {
         let mut edits = Vec::new();
         // What lies in a secret that was found is looked at no more.
         let mut covered = 0;
-        SEARCHER.each(text, |needle, at| match needle {
-            Needle::Token(_) if !self.rules.code => edits.push((at, Edit::Token)),
-            Needle::Token(_) => {}
-            Needle::Secret(_) if at < covered => {}
-            Needle::Secret(format) => {
-                if self.rules.secrets == Secrets::Redact || format.prefix == OWN_PREFIX {
-                    let length = secrets::length(text, at, format);
-                    covered = at + length.unwrap_or_default();
-                    edits.extend(length.map(|length| (at, Edit::Secret(length, format.kind))));
+        for hit in SEARCH.find_iter(text) {
+            let at = hit.start();
+            match NEEDLES.get(hit.pattern().as_usize()) {
+                Some(Needle::Token(_)) if !self.rules.code => edits.push((at, Edit::Token)),
+                Some(Needle::Secret(format)) if at >= covered => {
+                    if self.rules.secrets == Secrets::Redact || format.prefix == OWN_PREFIX {
+                        let length = secrets::length(text, at, format);
+                        covered = at + length.unwrap_or_default();
+                        edits.extend(length.map(|length| (at, Edit::Secret(length, format.kind))));
+                    }
                 }
+                Some(Needle::Token(_) | Needle::Secret(_)) | None => {}
             }
-        });
+        }
         for hit in self.own.0.iter().flat_map(|own| own.searcher.find_iter(text)) {
             edits.push((hit.start(), Edit::Secret(hit.len(), "secret of this server")));
         }
@@ -187,12 +151,16 @@ impl Cleaner<'_> {
             return Cow::Borrowed(text);
         }
         edits.sort_unstable();
+        edits.dedup();
         let mut cut = Cut::new(text);
         let mut last = None;
         for (at, edit) in edits {
-            // What two find at one place, one changes.
-            if last.replace(at) != Some(at) {
+            // What two find at one place, one changes; a link's address may be a secret.
+            if last != Some(at) {
                 apply(text, at, edit, &mut cut, changes);
+            }
+            if edit != Edit::Link {
+                last = Some(at);
             }
         }
         cut.done()
@@ -300,6 +268,7 @@ mod tests {
             ("[![a](URL)](URL)", "[![a](BLOCKED)](BLOCKED)"),
             ("[a]\n\n[a]: URL", "[a]\n\n[a]: BLOCKED"),
             ("> [a]:\n> x", "> [a]:\n> x"),
+            ("> [a]:\n> URL", "> [a]:\n> BLOCKED"),
             ("see <URL>.", "see <BLOCKED>."),
             (&format!("<URL{}>", "x".repeat(5_000)), &format!("<BLOCKED{}>", "x".repeat(5_000))),
             ("<img src=\"URL\">", "&lt;img src=\"URL\">"),
@@ -338,6 +307,17 @@ mod tests {
             let clean = format!("a: {{redacted: {kind}}}, b");
             check(&format!("a: {secret}, b"), &clean, &[("secrets", 1)]);
         }
+        check(
+            "![](javascript:AKIAIOSFODNN7EXAMPLE)",
+            "![](blocked:javascript:{redacted: AWS access key id})",
+            &[("links", 1), ("secrets", 1)],
+        );
+        let token = of("sk-", 48);
+        check(
+            &format!("[]({token}<b)"),
+            "[](blocked:{redacted: API key}<b)",
+            &[("links", 1), ("secrets", 1)],
+        );
         // What only begins so.
         for text in [
             "the task-force sk-1 asked",
