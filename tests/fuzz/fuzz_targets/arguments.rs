@@ -1,15 +1,15 @@
-//! What a server does with the arguments of a call, and with the schema that they are
-//! checked against.
+//! What a server does with the arguments of a call: they are checked against a schema,
+//! and repaired where the operator wants it.
 //!
-//! The first byte of an input says whether the rest is arguments, for the schemas here, or
-//! a schema and, on a second line, arguments. The host reads the frame strictly before it
-//! comes to this; the check must hold without that.
+//! An input is the text of the arguments. The host reads the frame strictly before it comes
+//! to this; the check must hold without that.
 
 #![no_main]
 
 use std::sync::LazyLock;
 
 use bulkhead::config::{Input, UnknownProperties};
+use bulkhead::json;
 use bulkhead::validation::{Checked, Schemas};
 use libfuzzer_sys::fuzz_target;
 
@@ -30,60 +30,99 @@ const SCHEMA: &str = r##"{
     "unevaluatedProperties": false
 }"##;
 
+/// The same without its last line, so that the operator's rule about properties decides.
+const OPEN: &str = r##"{
+    "type": "object",
+    "properties": {
+        "id": { "type": "string" },
+        "node": { "type": "object", "properties": { "on": { "type": "boolean" }, "list": { "type": "array", "items": { "type": "number" }, "maxItems": 3 } } },
+        "time": { "type": ["string", "null"], "format": "date-time" },
+        "big": { "const": 123456789012345678 }
+    },
+    "dependentRequired": { "time": ["id"] },
+    "if": { "properties": { "id": { "const": "a" } }, "required": ["id"] },
+    "then": { "properties": { "more": { "type": "string", "minLength": 2 } } }
+}"##;
+
 /// What no answer may hold: no schema here says it.
 const SECRET: &str = "hunter2hunter2";
 
-static KNOWN: LazyLock<Vec<Schemas>> = LazyLock::new(|| {
-    rules().map(|rules| Schemas::compile(SCHEMA, None, rules).expect("a schema")).collect()
-});
+/// What a tool takes by default.
+const MOST_BYTES: usize = 64 << 10;
 
-fn rules() -> impl Iterator<Item = Input> {
-    [UnknownProperties::AsSchema, UnknownProperties::Refuse].into_iter().flat_map(
-        |unknown_properties| {
-            [false, true].into_iter().map(move |coerce| Input { unknown_properties, coerce })
-        },
-    )
+/// One schema under each of the rules.
+struct Known {
+    as_declared: Schemas,
+    closed: Schemas,
+    repairing: Schemas,
+    closed_and_repairing: Schemas,
+}
+
+static KNOWN: LazyLock<[Known; 2]> = LazyLock::new(|| [SCHEMA, OPEN].map(known));
+
+fn known(schema: &str) -> Known {
+    let under = |unknown_properties, coerce| {
+        let rules = Input { unknown_properties, coerce };
+        Schemas::compile(schema, None, rules).expect("a schema")
+    };
+    Known {
+        as_declared: under(UnknownProperties::AsSchema, false),
+        closed: under(UnknownProperties::Refuse, false),
+        repairing: under(UnknownProperties::AsSchema, true),
+        closed_and_repairing: under(UnknownProperties::Refuse, true),
+    }
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some((kind, rest)) = data.split_first() else { return };
-    let text = String::from_utf8_lossy(rest);
-    if *kind == b'0' {
-        KNOWN.iter().for_each(|schemas| check(schemas, &text));
-        // A value in place of a name, so that it is known what must not come back.
-        let with_secret = text.replacen("\"a\"", &format!("\"{SECRET}\""), 1);
-        for schemas in
-            KNOWN.iter().take(1).filter(|_| !with_secret.contains(&format!("\"{SECRET}\":")))
-        {
-            if let Err(refused) = schemas.check_input(&with_secret, 64 << 10) {
-                let told = format!("{:?}", refused.details());
-                assert!(!told.contains(SECRET), "an answer repeats a value: {told}");
-            }
-        }
-        return;
-    }
-    let (schema, arguments) = text.split_once('\n').unwrap_or((&text, "{}"));
-    for rules in rules() {
-        match Schemas::compile(schema, None, rules) {
-            Ok(schemas) => check(&schemas, arguments),
-            Err(why) => assert!(why.lines().count() == 1, "{why:?}"),
+    let text = String::from_utf8_lossy(data);
+    for known in &*KNOWN {
+        let [declared, closed] = [&known.as_declared, &known.closed].map(|one| check(one, &text));
+        assert!(declared || !closed, "closing a schema made it take more");
+        let [repaired, both] =
+            [&known.repairing, &known.closed_and_repairing].map(|one| check(one, &text));
+        assert!(repaired >= declared && both >= closed, "what matches needs no repair");
+        for schemas in [&known.as_declared, &known.closed_and_repairing] {
+            says_no_value(schemas, &text);
         }
     }
 });
 
-fn check(schemas: &Schemas, arguments: &str) {
-    match schemas.check_input(arguments, 64 << 10) {
-        Ok(Checked::AsSent) => {}
+/// A value in place of another, so that it is known what must not come back. As the name of
+/// a property it may.
+fn says_no_value(schemas: &Schemas, text: &str) {
+    let secret = text.replacen("\"a\"", &format!("\"{SECRET}\""), 1);
+    let after = secret.split_once(SECRET).map(|(_, after)| after.trim_start_matches('"'));
+    let is_value = after.is_some_and(|after| !after.trim_start().starts_with(':'));
+    if text.contains(SECRET) || !is_value {
+        return;
+    }
+    if let Err(refused) = schemas.check_input(&secret, MOST_BYTES) {
+        let told = format!("{:?} {}", refused.details(), refused.message());
+        assert!(!told.contains(SECRET), "an answer repeats a value: {told}");
+    }
+}
+
+/// Whether the schema takes the arguments, repaired or not.
+fn check(schemas: &Schemas, arguments: &str) -> bool {
+    match schemas.check_input(arguments, MOST_BYTES) {
+        Ok(Checked::AsSent) => {
+            json::check(arguments.as_bytes(), json::MAX_DEPTH).expect("strict JSON alone matches");
+            true
+        }
         Ok(Checked::Repaired { arguments, coercions }) => {
             assert!(!coercions.is_empty());
+            assert!(arguments.len() <= MOST_BYTES, "repaired beyond the bound");
+            json::check(arguments.as_bytes(), json::MAX_DEPTH).expect("repaired to strict JSON");
             let again =
-                schemas.check_input(&arguments, 64 << 10).expect("what was repaired matches");
+                schemas.check_input(&arguments, MOST_BYTES).expect("what was repaired matches");
             assert_eq!(again, Checked::AsSent);
+            true
         }
         Err(refused) => {
             let details = refused.details().expect("violations");
             let violations = details["violations"].as_array().expect("a list").len();
             assert!((1..=8).contains(&violations));
+            false
         }
     }
 }

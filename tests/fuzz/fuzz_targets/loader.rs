@@ -1,22 +1,21 @@
 //! What a server reads of a plugin in its own process: the component's bytes, the
-//! manifest in it, the sidecar, and the texts and schemas that the guest returns.
+//! manifest in it, and the sidecar.
 //!
 //! The first byte of an input says which of them the rest is. A crash is a panic, an
 //! abort, a broken promise that is asserted here, or an input beyond libFuzzer's limits
 //! of time and memory.
 //!
 //! Deliberately absent: the compiler and the guest's own code. A server runs the first
-//! in a process with limits, and the second in the sandbox.
+//! in a process with limits, and the second in the sandbox. What the guest returns is
+//! for `schemas` and `sanitizer`.
 
 #![no_main]
 
 use std::sync::LazyLock;
 
-use bulkhead::config::{Ceilings, Config, Input, Manifest, Problems, Sidecar};
+use bulkhead::config::{Ceilings, Config, Manifest, Problems, Sidecar};
 use bulkhead::runtime::{LoadError, Source, embed_manifest, inspect};
-use bulkhead::sanitize::clean_json;
-use bulkhead::text::{clean_line, clean_text};
-use bulkhead::validation::Schemas;
+use bulkhead::text::clean_line;
 use libfuzzer_sys::fuzz_target;
 
 /// As `bulkhead.toml` sets them when it is empty.
@@ -30,9 +29,7 @@ fuzz_target!(|data: &[u8]| {
         b'c' => component(rest),
         b'e' => embedded(&text),
         b'm' => manifest(&text),
-        b's' => sidecar(&text),
-        b'j' => schema(&text),
-        _ => words(&text),
+        _ => sidecar(&text),
     }
 });
 
@@ -77,28 +74,6 @@ fn sidecar(text: &str) {
             assert!(sidecar.per_call.fuel.is_none_or(|fuel| fuel <= CEILINGS.fuel.most));
         }
         Err(problems) => listed(&problems),
-    }
-}
-
-/// A schema, and on a second line a value that is checked against it.
-fn schema(text: &str) {
-    let (schema, value) = text.split_once('\n').unwrap_or((text, "{}"));
-    match Schemas::compile(schema, Some(schema), Input::default()) {
-        Ok(schemas) => {
-            if let Ok((value, _)) = clean_json(value) {
-                let _ = schemas.accepts_output(&value);
-            }
-        }
-        Err(why) => line(&why),
-    }
-}
-
-fn words(text: &str) {
-    line(text);
-    let once = clean_text(text);
-    assert_eq!(clean_text(&once), once, "cleaning twice is cleaning once");
-    if let Ok((value, raw)) = clean_json(text) {
-        assert_eq!(value, serde_json::from_str::<serde_json::Value>(raw.get()).expect("JSON"));
     }
 }
 
