@@ -35,6 +35,26 @@ pub enum ContentBlock {
     Other(Box<RawValue>),
 }
 
+impl ContentBlock {
+    /// What it takes on the wire, but for the names of its fields, in bytes.
+    pub(super) fn size(&self) -> usize {
+        let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        match self {
+            Self::Text { text } => text.len(),
+            Self::Image { data, mime_type } | Self::Audio { data, mime_type } => {
+                data.len() + mime_type.len()
+            }
+            Self::ResourceLink { uri, name, description, mime_type } => {
+                uri.len() + name.len() + optional(description) + optional(mime_type)
+            }
+            Self::Resource { resource: Resource { uri, mime_type, text, blob } } => {
+                uri.len() + optional(mime_type) + optional(text) + optional(blob)
+            }
+            Self::Other(json) => json.get().len(),
+        }
+    }
+}
+
 /// An embedded resource; has either text or a blob.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -3,8 +3,8 @@
 //! The threat: a text that a model repeats shows an image, and fetching it tells its
 //! host whatever the text put into its address. So in Markdown's links, images, link
 //! definitions and autolinks, an address whose host is not listed gets the scheme
-//! `blocked:`, which nothing fetches; and of an HTML tag that fetches by itself, the `<`
-//! becomes `&lt;`. Addresses that stand in the text as such stay: nothing fetches those
+//! `blocked:`, which nothing fetches; and of an HTML tag that fetches by itself or is a
+//! link, the `<` becomes `&lt;`. Addresses that stand in the text as such stay: nothing fetches those
 //! by itself.
 //!
 //! What could be read in two ways (entities, backslashes and brackets before the path, a
@@ -19,9 +19,15 @@ use crate::config::{Links, Output};
 /// What is put before an address.
 pub(super) const BLOCKED: &str = "blocked:";
 
-/// HTML tags that fetch what they name without being asked.
-const FETCHING: [&str; 9] =
-    ["img", "image", "iframe", "video", "audio", "source", "embed", "object", "picture"];
+/// HTML tags that fetch what they name without being asked, and those that lead there.
+const FETCHING: [&str; 23] = [
+    "a", "area", "audio", "base", "body", "embed", "form", "frame", "iframe", "image", "img",
+    "input", "link", "object", "picture", "script", "source", "table", "td", "th", "track", "use",
+    "video",
+];
+
+/// What leads somewhere in the style of any tag.
+const STYLES: [&str; 2] = ["url(", "image-set("];
 
 /// How much of an address is read, in bytes: its scheme and host are shorter.
 const LONGEST_ADDRESS: usize = 512;
@@ -30,18 +36,20 @@ const LONGEST_ADDRESS: usize = 512;
 /// go on where it was not read.
 const LONGEST_HOST: usize = 253 + 6;
 
-/// The longest tag that is read to its end, in bytes.
+/// The longest tag that is read to its end, in bytes; and the longest of any other name that
+/// is looked at for its style.
 const LONGEST_TAG: usize = 4 << 10;
+const LONGEST_STYLED: usize = 512;
 
 /// Where the address begins that has to be blocked, of what follows `](` or `]:`.
 pub(super) fn destination(text: &str, rules: &Output) -> Option<usize> {
     // A definition may go on in the next line of a quotation.
-    let start = text.trim_start_matches([' ', '\t', '\n', '\r', '>']);
+    let start = text.trim_start_matches(|c: char| c.is_whitespace() || c == '>');
     // In brackets, or in what became of them; then it may hold spaces (CommonMark §6.3).
     let bracketed = start.strip_prefix('<').or_else(|| start.strip_prefix("&lt;"));
     let (start, address) = match bracketed {
         Some(start) => {
-            let start = start.trim_start_matches([' ', '\t']);
+            let start = start.trim_start();
             (start, address(start, |b| matches!(b, b'>' | b'\n' | b'\r')))
         }
         None => (start, address(start, |b| b.is_ascii_whitespace() || b == b')')),
@@ -58,32 +66,83 @@ pub(super) fn autolink(text: &str, rules: &Output) -> bool {
     closed && absolute && leads_out(address, rules)
 }
 
-/// Whether a tag begins after this `<` that fetches from where it should not.
+/// Whether a tag begins after this `<` that leads to where it should not.
 pub(super) fn tag(text: &str, rules: &Output) -> bool {
     let name: &str = text.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-    if name.len() > 8 || !FETCHING.iter().any(|tag| name.eq_ignore_ascii_case(tag)) {
+    if name.is_empty() {
         return false;
     }
-    let begin = text.as_bytes().get(..LONGEST_TAG.min(text.len())).unwrap_or_default();
-    let end = memchr::memchr(b'>', begin);
-    let Some(tag) = end.and_then(|end| text.get(name.len()..end)) else { return true };
-    let leads_out = |tag: &str| {
-        let values = tag.split(['"', '\'', '=', ',', ' ', '\t', '\n', '\r', '`']);
-        values.map(str::trim).any(|value| leads_out(value, rules))
+    let rest = text.get(name.len()..).unwrap_or_default();
+    if FETCHING.iter().any(|tag| name.eq_ignore_ascii_case(tag)) {
+        // `<a` in front of a word, or of a comparison, is no tag.
+        let goes_on = |c: char| c.is_ascii_whitespace() || matches!(c, '/' | '"' | '\'' | '>');
+        // Without an end it holds whatever follows; but `<a` may be less than `a`.
+        let unended = || name.len() > 1 || fetches(styled(rest), rules);
+        let leads_out = || end_of_tag(rest).map_or_else(unended, |tag| fetches(tag, rules));
+        return rest.starts_with(goes_on) && leads_out();
+    }
+    let tag = styled(rest).split('>').next().unwrap_or_default().to_ascii_lowercase();
+    STYLES.iter().any(|style| tag.contains(style)) && fetches(&tag, rules)
+}
+
+fn styled(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LONGEST_STYLED)).unwrap_or(text)
+}
+
+/// What stands in a tag: up to a `>` outside of quotation marks. Nothing where that is
+/// missing, or far away.
+fn end_of_tag(text: &str) -> Option<&str> {
+    let bytes = text.as_bytes().get(..LONGEST_TAG.min(text.len()))?;
+    let mut at = 0;
+    loop {
+        at += memchr::memchr3(b'>', b'"', b'\'', bytes.get(at..)?)?;
+        match *bytes.get(at)? {
+            b'>' => return text.get(..at),
+            quote => at += memchr::memchr(quote, bytes.get(at + 1..)?)? + 2,
+        }
+    }
+}
+
+/// Whether one of a tag's values is an address that leads to where it should not.
+fn fetches(tag: &str, rules: &Output) -> bool {
+    let values_lead_out = |tag: &str| {
+        let split = ['"', '\'', '=', ',', ' ', '\t', '\n', '\r', '`', '(', ')', ';'];
+        let in_browser = |value: &str| {
+            let known = |(scheme, _): (&str, &str)| !is_scheme(scheme) || is_fetched(scheme);
+            value.contains([':', '/', '\\']) && value.split_once(':').is_none_or(known)
+        };
+        tag.split(split).any(|value| in_browser(value) && leads_out(value, rules))
     };
-    // A user's name may hold what values are split at, and a browser takes line breaks and
-    // tabs out of an address.
-    tag.contains('@') || leads_out(tag) || leads_out(&tag.replace(['\t', '\n', '\r'], ""))
+    // A user's name may hold what values are split at.
+    let has_user = tag.split("//").skip(1).any(|authority| {
+        authority.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
+    });
+    // Entities stand for what they hide, and a browser takes line breaks and tabs out of an
+    // address.
+    has_user
+        || ["&#", "&colon", "&sol", "&bsol", "&tab", "&newline"]
+            .iter()
+            .any(|entity| tag.to_ascii_lowercase().contains(entity))
+        || values_lead_out(tag)
+        || values_lead_out(&tag.replace(['\t', '\n', '\r'], ""))
 }
 
 /// Whether the address of a resource leads where it should not. Its scheme may be any, and
 /// is a server's own matter, but for those that a browser takes.
 pub(super) fn resource(uri: &str, rules: &Output) -> bool {
-    let scheme = uri.split_once(':').map(|(scheme, _)| scheme.trim().to_ascii_lowercase());
-    let known = ["http", "https", "data", "javascript", "vbscript", "blob"];
-    let fetched =
-        scheme.is_none_or(|scheme| !is_scheme(&scheme) || known.contains(&scheme.as_str()));
-    fetched && rules.links == Links::Block && leads_out(uri.trim(), rules)
+    let of_browser = |(scheme, _): (&str, &str)| {
+        let scheme = scheme.trim();
+        !is_scheme(scheme) || is_fetched(scheme)
+    };
+    rules.links == Links::Block
+        && uri.split_once(':').is_none_or(of_browser)
+        && leads_out(uri.trim(), rules)
+}
+
+/// Whether a browser fetches or runs what has this scheme.
+fn is_fetched(scheme: &str) -> bool {
+    let fetched = ["http", "https", "data", "javascript", "vbscript", "blob", "ftp", "ws", "wss"];
+    fetched.iter().any(|one| scheme.eq_ignore_ascii_case(one))
 }
 
 /// What stands before the first byte at which an address `ends`; of a longer one, the
@@ -105,6 +164,7 @@ fn leads_out(address: &str, rules: &Output) -> bool {
     let in_two_ways = |c: char| matches!(c, '&' | '\\' | '<' | '>');
     if head.contains(in_two_ways)
         || address.starts_with("/\\")
+        || address.starts_with("/&")
         || address.contains(['\t', '\n', '\r'])
     {
         return true;
@@ -222,6 +282,7 @@ mod tests {
             "https://docs.example.com<@evil.example",
             "java\tscript:alert(1)",
             "/\t/evil.example",
+            "/&#47;evil.example",
             // A listed host up to where it is read, and what goes on is another.
             &format!("https://{}.cdn.example@evil.example", "a".repeat(LONGEST_ADDRESS - 20)),
             &format!("https://{}.cdn.example@evil.example", "a".repeat(300)),
@@ -242,6 +303,8 @@ mod tests {
             "</\t/evil.example>)",
             "\n\thttps://evil.example \"title\")",
             "\n> https://evil.example",
+            "\u{a0}https://evil.example)",
+            "\u{2028}\u{3000}https://evil.example)",
             "&lt;https://evil.example",
         ] {
             assert!(destination(out, &rules).is_some(), "{out}");
@@ -277,6 +340,16 @@ mod tests {
             "img src='https://docs.example.com=@evil.example'>",
             "img src='/\t/evil.example'>",
             "img src='ht\ntps://evil.example'>",
+            "img alt='>' src='https://evil.example'>",
+            "img src='/&#47;evil.example'>",
+            "img src='/&Tab;/evil.example'>",
+            "a href='https://evil.example'>",
+            "A\nHREF=https://evil.example>",
+            "script src=//evil.example>",
+            "input type=image src=//evil.example>",
+            "p style='background:url(//evil.example)'>",
+            "p style='background:URL(https://evil.example/x)'>",
+            "body background=https://evil.example>",
         ] {
             assert!(tag(fetches, &rules), "{fetches}");
         }
@@ -291,6 +364,16 @@ mod tests {
             "T>",
             "object>",
             "img\n\tsrc='a.png'\n\talt='b'\n>",
+            "img src='a@2x.png' alt='Q&A' style='width:10px'>",
+            "img src='https://docs.example.com/a@2x.png'>",
+            "a href='#part'>",
+            "a name='x:y'>",
+            "a b",
+            "a, b = https://x",
+            "a && b",
+            "td>",
+            "p style='color:red'>",
+            "p>url(https://evil.example)",
         ] {
             assert!(!tag(stays, &rules), "{stays}");
         }

@@ -28,6 +28,12 @@ pub(super) fn is_of(media_type: &str, bytes: &[u8]) -> bool {
         "application/pdf" => begins(b"%PDF-"),
         "application/zip" => begins(b"PK\x03\x04") || begins(b"PK\x05\x06"),
         "application/gzip" => begins(b"\x1f\x8b"),
+        // Whoever lists what runs has it run.
+        "image/svg+xml"
+        | "text/html"
+        | "application/xhtml+xml"
+        | "application/xml"
+        | "text/xml" => true,
         _ => !runs(bytes),
     }
 }

@@ -142,13 +142,13 @@ pub fn clean(raw: RawOutput, with: &Sanitizer<'_>, told: &mut Told) -> Result<Cl
         cleaner: Cleaner { rules: &tool.output, own: with.secrets },
         names: with.names,
         told,
-        grown: 0,
     };
     let (blocks, structured, untrusted) = match raw.into_produced() {
         Produced::Done { blocks, structured, untrusted } => (blocks, structured, untrusted),
         Produced::Failed { code, message, retryable, retry_after_ms, details } => {
             let failed = Failed { code, message, retryable, retry_after_ms, details };
-            return Err(pass.failure(&failed));
+            let error = pass.failure(&failed);
+            return Err(pass.refusal().unwrap_or(error));
         }
         Produced::InputRequired => {
             return Err(Error::new(
@@ -157,20 +157,20 @@ pub fn clean(raw: RawOutput, with: &Sanitizer<'_>, told: &mut Told) -> Result<Cl
             ));
         }
     };
-    let (blocks, bytes) = bounded(blocks, structured.as_deref(), &tool, &mut pass.told.changes)?;
+    let blocks = bounded(blocks, structured.as_deref(), &tool, &mut pass.told.changes)?;
     let structured = structured.map(|text| pass.structured(text, schemas)).transpose()?;
     if structured.is_none() && schemas.declares_output() {
         return Err(rejected("it returned no structured result, which it declares"));
     }
     let blocks = blocks.into_iter().map(|block| pass.block(block));
     let mut content = blocks.collect::<Result<Vec<ContentBlock>, Error>>()?;
-    let bytes = pass.fit(&mut content, bytes, &tool)?;
+    let bytes = pass.fit(&mut content, structured.as_deref(), &tool)?;
     // For clients, and models, that read only text.
     if let (true, Some(structured)) = (content.is_empty(), &structured) {
         content.push(ContentBlock::Text { text: structured.get().to_owned() });
     }
-    if tool.output.injection == Injection::Refuse && !told.signals.found().is_empty() {
-        return Err(rejected("it seems to instruct whoever reads it"));
+    if let Some(refusal) = pass.refusal() {
+        return Err(refusal);
     }
     if untrusted || tool.output.untrusted {
         let mut marker = [0; 16];
@@ -180,26 +180,26 @@ pub fn clean(raw: RawOutput, with: &Sanitizer<'_>, told: &mut Told) -> Result<Cl
     Ok(CleanOutput { content, structured, bytes, told: told.clone() })
 }
 
-/// The blocks within the tool's quota, cut where it allows that, and how much all of it is.
+/// The blocks, within the tool's quota; cut where it allows that.
 fn bounded(
-    mut blocks: Vec<Block>,
+    blocks: Vec<Block>,
     structured: Option<&str>,
     tool: &Tool,
     changes: &mut Changes,
-) -> Result<(Vec<Block>, usize), Error> {
+) -> Result<Vec<Block>, Error> {
     let quota = tool.per_call.max_output;
     let structured = structured.map_or(0, str::len);
     let size = |blocks: &[Block]| blocks.iter().map(size_of_block).sum::<usize>();
-    let bytes = size(&blocks) + structured;
-    if bytes <= quota.as_usize() && blocks.len() <= MAX_BLOCKS {
-        return Ok((blocks, bytes));
+    let bytes = size(&blocks);
+    if bytes + structured <= quota.as_usize() && blocks.len() <= MAX_BLOCKS {
+        return Ok(blocks);
     }
     let left = quota.as_usize().checked_sub(structured + MAX_MARK_BYTES);
     let Some(mut left) = left.filter(|_| tool.output.truncate) else {
         return Err(too_large(quota));
     };
     let mut kept = Vec::new();
-    for block in blocks.drain(..) {
+    for block in blocks {
         let needed = size_of_block(&block);
         if needed <= left && kept.len() < MAX_BLOCKS - 1 {
             left -= needed;
@@ -213,11 +213,8 @@ fn bounded(
         }
         break;
     }
-    let cut = bytes - size(&kept) - structured;
-    changes.truncated_bytes = cut;
-    kept.push(Block::Text(mark(cut)));
-    let bytes = size(&kept) + structured;
-    Ok((kept, bytes))
+    changes.truncated_bytes = bytes - size(&kept);
+    Ok(kept)
 }
 
 fn mark(cut: usize) -> String {
@@ -241,8 +238,6 @@ struct Pass<'p> {
     cleaner: Cleaner<'p>,
     names: &'p ToolNames,
     told: &'p mut Told,
-    /// How much longer texts are than they were, in bytes.
-    grown: isize,
 }
 
 fn too_large(quota: crate::names::ByteCount) -> Error {
@@ -280,37 +275,50 @@ fn size_of_block(block: &Block) -> usize {
 }
 
 impl Pass<'_> {
-    /// What the blocks take once they are cleaned. What cleaning puts in counts, too: where
-    /// it is too much, text is cut as [`bounded`] cuts it.
+    /// How much all of it is once it is cleaned. What cleaning puts in counts, too: where it is
+    /// too much, the end goes. What was cut gets its mark.
     fn fit(
         &mut self,
         content: &mut Vec<ContentBlock>,
-        bytes: usize,
+        structured: Option<&RawValue>,
         tool: &Tool,
     ) -> Result<usize, Error> {
         let quota = tool.per_call.max_output;
-        let bytes = bytes.saturating_add_signed(self.grown);
-        let Some(mut over) = bytes.checked_sub(quota.as_usize() + 1) else { return Ok(bytes) };
-        over += 1 + MAX_MARK_BYTES;
-        let mut cut = 0;
-        while cut < over {
-            let Some(ContentBlock::Text { text }) =
-                content.last_mut().filter(|_| tool.output.truncate)
-            else {
-                return Err(too_large(quota));
-            };
-            let kept = text.floor_char_boundary(text.len().saturating_sub(over - cut));
-            cut += text.len() - kept;
-            text.truncate(kept);
-            if kept == 0 {
-                content.pop();
-            }
+        let structured = structured.map_or(0, |structured| structured.get().len());
+        let size = |content: &[ContentBlock]| {
+            structured + content.iter().map(ContentBlock::size).sum::<usize>()
+        };
+        let bytes = size(content);
+        if self.told.changes.truncated_bytes == 0 && bytes <= quota.as_usize() {
+            return Ok(bytes);
         }
-        self.told.changes.truncated_bytes += cut;
-        let mark = mark(cut);
-        let bytes = bytes - cut + mark.len();
-        content.push(ContentBlock::Text { text: mark });
-        Ok(bytes)
+        let most = quota.as_usize().checked_sub(MAX_MARK_BYTES);
+        let most = most.filter(|_| tool.output.truncate).ok_or_else(|| too_large(quota))?;
+        while size(content) > most || content.len() >= MAX_BLOCKS {
+            let over = size(content).saturating_sub(most);
+            let last = content.pop().ok_or_else(|| too_large(quota))?;
+            self.told.changes.truncated_bytes += match last {
+                ContentBlock::Text { mut text } if over > 0 && over < text.len() => {
+                    let whole = text.len();
+                    text.truncate(text.floor_char_boundary(whole - over));
+                    let cut = whole - text.len();
+                    // What was closed behind the cut is open now. Cleaning may put in a little,
+                    // which goes in the next round.
+                    content.push(ContentBlock::Text { text: self.text(text) });
+                    cut
+                }
+                last => last.size(),
+            };
+        }
+        content.push(ContentBlock::Text { text: mark(self.told.changes.truncated_bytes) });
+        Ok(size(content))
+    }
+
+    /// What the operator does not let through.
+    fn refusal(&self) -> Option<Error> {
+        let refused = self.cleaner.rules.injection == Injection::Refuse
+            && !self.told.signals.found().is_empty();
+        refused.then(|| rejected("it seems to instruct whoever reads it"))
     }
 
     fn text(&mut self, dirty: String) -> String {
@@ -321,10 +329,7 @@ impl Pass<'_> {
     fn changed(&mut self, dirty: &str) -> Option<String> {
         match clean_string(dirty, self.cleaner.rules, self.cleaner.own, self.names, self.told) {
             Cow::Borrowed(_) => None,
-            Cow::Owned(clean) => {
-                self.grown += clean.len().cast_signed() - dirty.len().cast_signed();
-                Some(clean)
-            }
+            Cow::Owned(clean) => Some(clean),
         }
     }
 
@@ -359,7 +364,7 @@ impl Pass<'_> {
 
     /// A plugin's own failure. A code that is not one is told as `TOOL_ERROR`.
     fn failure(&mut self, failed: &Failed) -> Error {
-        let message = clean_line(&self.text(failed.message.clone()), MAX_MESSAGE_CHARS);
+        let message = self.text(clean_line(&failed.message, MAX_MESSAGE_CHARS));
         let mut error = match PluginCode::parse(&failed.code) {
             Some(code) => Error::new(Code::Plugin(code), message),
             None => Error::new(Code::ToolError, message)
@@ -393,36 +398,37 @@ impl Pass<'_> {
         Ok(match block {
             Block::Text(dirty) => ContentBlock::Text { text: self.text(dirty) },
             Block::Image { data, mime_type } => {
-                let (data, mime_type) = self.media(&data, &mime_type, "image")?;
+                let (data, mime_type) = self.media(&data, mime_type, "image")?;
                 ContentBlock::Image { data, mime_type }
             }
             Block::Audio { data, mime_type } => {
-                let (data, mime_type) = self.media(&data, &mime_type, "audio")?;
+                let (data, mime_type) = self.media(&data, mime_type, "audio")?;
                 ContentBlock::Audio { data, mime_type }
             }
             Block::ResourceLink { uri, name, description, mime_type } => {
                 ContentBlock::ResourceLink {
-                    uri: self.link(&uri),
+                    uri: self.link(uri),
                     name: self.text(name),
                     description: description.map(|text| self.text(text)),
-                    mime_type: mime_type.as_deref().map(name_of),
+                    mime_type: mime_type.map(|named| self.media_type(named)).transpose()?,
                 }
             }
             Block::ResourceText { uri, mime_type, text } => ContentBlock::Resource {
                 resource: Resource {
-                    uri: name_of(&uri),
-                    mime_type: mime_type.as_deref().map(name_of),
+                    uri: self.address(uri),
+                    mime_type: mime_type.map(|named| self.media_type(named)).transpose()?,
                     text: Some(self.text(text)),
                     blob: None,
                 },
             },
             Block::ResourceBlob { uri, mime_type, data } => {
-                let named = mime_type.as_deref().unwrap_or(UNKNOWN_MEDIA);
+                let is_told = mime_type.is_some();
+                let named = mime_type.unwrap_or_else(|| UNKNOWN_MEDIA.to_owned());
                 let (data, named) = self.media(&data, named, "")?;
                 ContentBlock::Resource {
                     resource: Resource {
-                        uri: name_of(&uri),
-                        mime_type: mime_type.map(|_| named),
+                        uri: self.address(uri),
+                        mime_type: is_told.then_some(named),
                         text: None,
                         blob: Some(data),
                     },
@@ -432,9 +438,14 @@ impl Pass<'_> {
         })
     }
 
+    /// An address, as a program reads it: a browser takes line breaks and tabs out of it.
+    fn address(&mut self, uri: String) -> String {
+        self.text(uri).replace(['\n', '\r', '\t'], "")
+    }
+
     /// The address of a resource, which leads nowhere where it should not lead.
-    fn link(&mut self, uri: &str) -> String {
-        let uri = name_of(uri);
+    fn link(&mut self, uri: String) -> String {
+        let uri = self.address(uri);
         if !links::resource(&uri, self.cleaner.rules) {
             return uri;
         }
@@ -442,62 +453,96 @@ impl Pass<'_> {
         format!("{}{uri}", links::BLOCKED)
     }
 
-    /// A block that is passed on as it is: an object that says its type. One of a type that
-    /// is known here is held to what the blocks of that type are.
+    /// A block that is passed on as it is: an object that says its type. What is known of
+    /// other blocks holds wherever it stands in it.
     fn other(&mut self, json: String) -> Result<Box<RawValue>, Error> {
         let malformed = |_| rejected("one of its blocks is not an MCP content block");
         let json = self.json(json).map_err(malformed)?;
         let block = json::read(&json).map_err(malformed)?;
-        let text = |of: &Value, key: &str| of.get(key).and_then(Value::as_str).map(str::to_owned);
-        let kind = text(&block, "type").ok_or(Unclean::NotStrict).map_err(malformed)?;
-        let media = |of: &Value, key: &str, kind: &str| {
-            let data = text(of, key).and_then(|data| STANDARD.decode(data).ok());
-            let data = data.ok_or(Unclean::NotStrict).map_err(malformed)?;
-            let named = text(of, "mimeType").unwrap_or_else(|| UNKNOWN_MEDIA.to_owned());
-            self.media(&data, &named, kind).map(drop)
-        };
-        match (kind.as_str(), block.get("resource")) {
-            ("image" | "audio", _) => media(&block, "data", &kind)?,
-            ("resource", Some(resource)) if resource.get("blob").is_some() => {
-                media(resource, "blob", "")?;
-            }
-            ("resource_link", _) => {
-                let uri = text(&block, "uri").ok_or(Unclean::NotStrict).map_err(malformed)?;
-                if links::resource(&name_of(&uri), self.cleaner.rules) {
-                    return Err(rejected("a link in it leads to a host that is not let through"));
-                }
-            }
-            _ => {}
+        if !block.get("type").is_some_and(Value::is_string) {
+            return Err(malformed(Unclean::NotStrict));
         }
+        self.check_members(&block)?;
         RawValue::from_string(json).map_err(|_| Unclean::NotStrict).map_err(malformed)
     }
 
+    /// Checks media and the addresses that a client fetches, in a value and in all within it.
+    fn check_members(&mut self, value: &Value) -> Result<(), Error> {
+        let object = match value {
+            Value::Array(items) => {
+                return items.iter().try_for_each(|item| self.check_members(item));
+            }
+            Value::Object(object) => object,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return Ok(()),
+        };
+        let malformed = || rejected("one of its blocks is not an MCP content block");
+        let text = |key: &str| match object.get(key) {
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(malformed()),
+            None => Ok(None),
+        };
+        let named = text("mimeType")?.map(|named| self.media_type(named)).transpose()?;
+        let kind = object.get("type").and_then(Value::as_str).unwrap_or_default();
+        let (key, of) = match kind {
+            "image" | "audio" => ("data", kind),
+            _ => ("blob", ""),
+        };
+        if object.contains_key(key) || !of.is_empty() {
+            let data = text(key)?.and_then(|data| STANDARD.decode(data).ok());
+            let named = named.unwrap_or_else(|| UNKNOWN_MEDIA.to_owned());
+            self.media(&data.ok_or_else(malformed)?, named, of)?;
+        }
+        // A link's own, and that of an icon, which is shown without being asked for.
+        let address = if kind == "resource_link" { text("uri")? } else { text("src")? };
+        if address.is_some_and(|uri| links::resource(&self.address(uri), self.cleaner.rules)) {
+            return Err(rejected("a link in it leads to a host that is not let through"));
+        }
+        object.values().try_for_each(|member| self.check_members(member))
+    }
+
+    /// A media type (RFC 9110 §8.3.1) is one and nothing else: it goes out as it is.
+    fn media_type(&mut self, named: String) -> Result<String, Error> {
+        let token = |text: &str| {
+            !text.is_empty()
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&b))
+        };
+        let named = self.text(named);
+        let mut parts = named.split(';').map(str::trim);
+        let essence = parts.next().and_then(|essence| essence.split_once('/'));
+        let is_one = named.len() <= MAX_MEDIA_TYPE_BYTES
+            && essence.is_some_and(|(kind, subtype)| token(kind) && token(subtype))
+            && parts.all(|parameter| {
+                parameter.split_once('=').is_some_and(|(name, value)| {
+                    let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+                    token(name) && token(quoted.unwrap_or(value))
+                })
+            });
+        if is_one { Ok(named) } else { Err(rejected("a media type in it is none")) }
+    }
+
     /// Media of a listed type, that are of it, encoded.
-    fn media(&self, data: &[u8], named: &str, kind: &str) -> Result<(String, String), Error> {
+    fn media(&mut self, data: &[u8], named: String, kind: &str) -> Result<(String, String), Error> {
+        let named = self.media_type(named)?;
         let essence = named.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let rules: &Output = self.cleaner.rules;
-        if !essence.starts_with(kind)
-            || !rules.media_types.iter().any(|listed| listed.as_str() == essence)
-        {
+        let is_kind = kind.is_empty() || essence.split('/').next() == Some(kind);
+        if !is_kind || !rules.media_types.iter().any(|listed| listed.as_str() == essence) {
             return Err(rejected("it holds media of a type that is not let through")
-                .because(format!("`{}` is not in `media_types`", clean_line(named, 64))));
+                .because(format!("`{}` is not in `media_types`", clean_line(&named, 64))));
         }
         if !media::is_of(&essence, data) {
             return Err(rejected("it holds media that are not of the type that it says")
-                .because(format!("`{}`", clean_line(named, 64))));
+                .because(format!("`{}`", clean_line(&named, 64))));
         }
-        Ok((STANDARD.encode(data), name_of(named)))
+        Ok((STANDARD.encode(data), named))
     }
 }
 
+/// The longest media type, in bytes.
+const MAX_MEDIA_TYPE_BYTES: usize = 255;
+
 /// The type of what no type is told.
 const UNKNOWN_MEDIA: &str = "application/octet-stream";
-
-/// An address or a type: a program reads it, and has no use for line breaks and tabs, which
-/// a browser takes out of an address.
-fn name_of(dirty: &str) -> String {
-    clean_text(dirty).replace(['\n', '\r', '\t'], "")
-}
 
 /// Cleans one text by a tool's rules, and adds to `told` what was found. Borrows when there
 /// was nothing to change. Takes about a nanosecond a byte.
@@ -528,8 +573,7 @@ pub fn clean_structured(
     names: &ToolNames,
     told: &mut Told,
 ) -> Result<Box<RawValue>, Error> {
-    Pass { cleaner: Cleaner { rules, own: secrets }, names, told, grown: 0 }
-        .structured(text, schemas)
+    Pass { cleaner: Cleaner { rules, own: secrets }, names, told }.structured(text, schemas)
 }
 
 /// Cleans a text that no tool's rules are about, as a description is.
@@ -637,7 +681,7 @@ mod tests {
             let own = OwnSecrets::of(&[Secret::new(own)]);
             let names = ToolNames::of(["delete_record".parse().unwrap()].iter());
             let pass = |told: &mut Told, each: bool| {
-                let mut pass = Pass { cleaner: Cleaner { rules: &rules, own: &own }, names: &names, told, grown: 0 };
+                let mut pass = Pass { cleaner: Cleaner { rules: &rules, own: &own }, names: &names, told };
                 match each {
                     false => pass.json(text.clone()),
                     true => json::clean_json(&text, |string| pass.changed(string)).map(Cow::into_owned),

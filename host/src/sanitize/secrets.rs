@@ -88,9 +88,12 @@ const PEM_END: &str = "-----END ";
 /// How long the secret is that begins where `format` was found in `text`; nothing when
 /// there is none.
 pub(super) fn length(text: &str, at: usize, format: &Format) -> Option<usize> {
-    let before = text.get(..at)?.bytes().next_back();
-    if before.is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) {
-        return None;
+    match text.as_bytes().get(..at)? {
+        // A text of JSON may write it behind a line's end.
+        [.., b'\\', b'n' | b'r' | b't'] => {}
+        [.., b'_' | b'-' | b'.'] => return None,
+        [.., b] if b.is_ascii_alphanumeric() => return None,
+        _ => {}
     }
     let body = text.get(at + format.prefix.len()..)?;
     let matches: fn(u8) -> bool = match format.body {

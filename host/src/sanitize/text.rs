@@ -6,9 +6,10 @@
 //! nothing more, pinned by `cleaning_is_idempotent`.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::sync::{Arc, LazyLock};
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::changes::Changes;
 use super::search::Search;
@@ -40,13 +41,16 @@ impl OwnSecrets {
         let long: Vec<&str> = long.collect();
         // Too many for an automaton there are not.
         let quoted = long.iter().any(|secret| secret.contains(['"', '\\', '\n', '\t']));
-        let searcher = if long.is_empty() { None } else { AhoCorasick::new(long).ok() };
+        // Of two that begin alike, the longer one.
+        let longest = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&long);
+        let searcher = longest.ok().filter(|_| !long.is_empty());
         Self(searcher.map(|searcher| Arc::new(Own { searcher, quoted })))
     }
 }
 
 /// How often a text that was edited is looked at again: a secret may have held what closed a
-/// tag. No text is known that needs more than two.
+/// tag, or the letters that a control of direction was for. No text is known that needs more
+/// than two.
 const ROUNDS: usize = 4;
 
 /// How texts are cleaned.
@@ -89,19 +93,17 @@ enum Edit {
     Link,
     /// A `<` that begins a tag.
     Tag,
-    /// So many bytes of a secret of a kind.
-    Secret(usize, &'static str),
+    /// So many bytes of a secret of a kind; the longest first.
+    Secret(Reverse<usize>, &'static str),
 }
 
 impl Cleaner<'_> {
     /// The text, cleaned; borrowed when there was nothing to change.
     pub(super) fn clean<'t>(&self, text: &'t str, changes: &mut Changes) -> Cow<'t, str> {
-        let mut removed = Removed::default();
-        let mut clean = clean_counted(text, &mut removed);
-        changes.add(removed);
+        let mut clean = shown(text, changes);
         for _ in 0..ROUNDS {
             let Cow::Owned(edited) = self.edited(&clean, changes) else { break };
-            clean = Cow::Owned(edited);
+            clean = Cow::Owned(shown(&edited, changes).into_owned());
         }
         clean
     }
@@ -135,14 +137,16 @@ impl Cleaner<'_> {
                     if self.rules.secrets == Secrets::Redact || format.prefix == OWN_PREFIX {
                         let length = secrets::length(text, at, format);
                         covered = at + length.unwrap_or_default();
-                        edits.extend(length.map(|length| (at, Edit::Secret(length, format.kind))));
+                        edits.extend(
+                            length.map(|length| (at, Edit::Secret(Reverse(length), format.kind))),
+                        );
                     }
                 }
                 Some(Needle::Token(_) | Needle::Secret(_)) | None => {}
             }
         }
         for hit in self.own.0.iter().flat_map(|own| own.searcher.find_iter(text)) {
-            edits.push((hit.start(), Edit::Secret(hit.len(), "secret of this server")));
+            edits.push((hit.start(), Edit::Secret(Reverse(hit.len()), "secret of this server")));
         }
         if !self.rules.code {
             self.find_markup(text, &mut edits);
@@ -187,6 +191,14 @@ impl Cleaner<'_> {
     }
 }
 
+/// The text without what does not show.
+fn shown<'t>(text: &'t str, changes: &mut Changes) -> Cow<'t, str> {
+    let mut removed = Removed::default();
+    let shown = clean_counted(text, &mut removed);
+    changes.add(removed);
+    shown
+}
+
 /// How this server's own keys begin: they are never passed on.
 const OWN_PREFIX: &str = "bhk_";
 
@@ -200,7 +212,7 @@ fn apply(text: &str, at: usize, edit: Edit, cut: &mut Cut<'_>, changes: &mut Cha
             *count += usize::from(cut.replace(at, at + 1, entity));
         }
         Edit::Link => changes.links += usize::from(cut.replace(at, at, links::BLOCKED)),
-        Edit::Secret(length, kind) => {
+        Edit::Secret(Reverse(length), kind) => {
             let told = format!("{{redacted: {kind}}}");
             changes.secrets += usize::from(cut.replace(at, at + length, &told));
         }
@@ -333,6 +345,17 @@ mod tests {
         ] {
             check(text, text, &[]);
         }
+        // As JSON in a text writes what stands after a line's end.
+        check(
+            "{\"a\":\"x\\nAKIAIOSFODNN7EXAMPLE\"}",
+            "{\"a\":\"x\\n{redacted: AWS access key id}\"}",
+            &[("secrets", 1)],
+        );
+        let own = OwnSecrets::of(&[Secret::new("password1"), Secret::new("password1-long-tail")]);
+        let rules = Output::default();
+        let cleaner = Cleaner { rules: &rules, own: &own };
+        let clean = cleaner.clean("a password1-long-tail b", &mut Changes::default()).into_owned();
+        assert_eq!(clean, "a {redacted: secret of this server} b");
         let keep = Output { secrets: Secrets::Keep, ..Output::default() };
         let (text, _) = cleaned(
             &format!("AKIAIOSFODNN7EXAMPLE correct-horse-battery {}", of("bhk_a_", 58)),

@@ -27,10 +27,10 @@ impl<'t> Cut<'t> {
         true
     }
 
-    /// What is left of the text just before `at`.
-    pub(super) fn before(&self, at: usize) -> &str {
+    /// What is left of the text before `at`, from there back to its beginning.
+    pub(super) fn back(&self, at: usize) -> impl Iterator<Item = char> + Clone {
         let since = self.text.get(self.copied..at).unwrap_or_default();
-        if since.is_empty() { &self.clean } else { since }
+        since.chars().rev().chain(self.clean.chars().rev())
     }
 
     pub(crate) fn done(mut self) -> Cow<'t, str> {

@@ -37,18 +37,22 @@ pub(super) fn is_hidden(c: char) -> bool {
 }
 
 /// How many bytes of `text`, which begins with a character that does not show, belong
-/// where they stand, after `before`. Nothing of bidirectional controls: what they do is a
+/// where they stand, after what `back` goes back through. Nothing of bidirectional controls: what they do is a
 /// matter of the whole line.
-pub(super) fn belonging(before: &str, text: &str) -> usize {
+pub(super) fn belonging(back: impl Iterator<Item = char> + Clone, text: &str) -> usize {
     let mut rest = text.chars();
     let Some(c) = rest.next() else { return 0 };
-    let previous = before.chars().next_back();
+    let previous = back.clone().next();
     if c == '\u{feff}' {
         // A byte order mark; elsewhere it is a zero-width space.
         return if previous.is_none() { c.len_utf8() } else { 0 };
     }
     // At the beginning as after a space.
     let previous = previous.unwrap_or(' ');
+    // One at a place; but a joiner of emoji may follow a selector.
+    if is_hidden(previous) && !(c == '\u{200d}' && previous == '\u{fe0f}') {
+        return 0;
+    }
     let next = rest.next().filter(|next| !is_hidden(*next));
     let belongs = match c {
         // Between letters: where a word may be broken.
@@ -57,9 +61,9 @@ pub(super) fn belonging(before: &str, text: &str) -> usize {
         '\u{34f}' => is_mark(previous) || next.is_some_and(is_mark),
         // Where there are no spaces between words.
         '\u{200b}' => is_unspaced(previous) || next.is_some_and(is_unspaced),
-        '\u{200c}' => takes_joiners(previous, before),
+        '\u{200c}' => takes_joiners(previous, back),
         '\u{200d}' => {
-            takes_joiners(previous, before)
+            takes_joiners(previous, back)
                 || (ends_emoji(previous) && next.is_some_and(is_pictographic))
         }
         // Function application, and what is invisible between factors, members and terms.
@@ -77,9 +81,7 @@ pub(super) fn belonging(before: &str, text: &str) -> usize {
         '\u{e0020}'..='\u{e007f}' => return flag(previous, text),
         _ => false,
     };
-    // One at a place; but a joiner of emoji may follow a selector.
-    let alone = !is_hidden(previous) || (c == '\u{200d}' && previous == '\u{fe0f}');
-    if belongs && alone { c.len_utf8() } else { 0 }
+    if belongs { c.len_utf8() } else { 0 }
 }
 
 /// How long the tags are that make a flag of the black one before them.
@@ -95,11 +97,14 @@ fn flag(previous: char, text: &str) -> usize {
     found.map_or(0, |tags| tags.len())
 }
 
+/// How many marks stand on one letter; beyond that, none is looked for.
+const MOST_MARKS: usize = 8;
+
 /// Whether letters before a joiner take one: in scripts that join letters or stack them.
-fn takes_joiners(previous: char, before: &str) -> bool {
+fn takes_joiners(previous: char, back: impl Iterator<Item = char>) -> bool {
     // Marks of several scripts have none of their own: what they stand on decides.
     let of = if is_mark(previous) {
-        before.chars().rev().find(|c| !is_mark(*c)).unwrap_or(previous)
+        back.take(MOST_MARKS).find(|c| !is_mark(*c)).unwrap_or(previous)
     } else {
         previous
     };

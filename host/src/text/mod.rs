@@ -101,12 +101,13 @@ fn without_hidden<'t>(text: &'t str, removed: &mut Removed) -> Result<Cow<'t, st
             return Err(HasControl);
         } else if bidi::is_control(c) {
             // Twice the same mark does no more than once.
-            if line.is_unfit(text, at) || cut.before(at).ends_with(c) {
+            let is_mark = matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}');
+            if line.is_unfit(text, at) || (is_mark && cut.back(at).next() == Some(c)) {
                 bidi += 1;
                 cut.replace(at, end, "");
             }
         } else if hidden::is_hidden(c) {
-            match hidden::belonging(cut.before(at), rest) {
+            match hidden::belonging(cut.back(at), rest) {
                 0 => {
                     hidden += 1;
                     cut.replace(at, end, "");
@@ -149,6 +150,7 @@ fn control(text: &str) -> usize {
     match rest.next() {
         Some('\u{1b}') => skip_escape(&mut rest),
         Some('\u{9b}') => skip_control_sequence(&mut rest),
+        Some('\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}') => skip_string(&mut rest),
         _ => {}
     }
     text.len() - rest.as_str().len()
@@ -166,8 +168,7 @@ pub fn clean_line(text: &str, max_chars: usize) -> String {
     line
 }
 
-/// What follows an escape. Strings (OSC, DCS, SOS, PM, APC) end at BEL or at `ESC \`; an
-/// unfinished one must not swallow the text after its line.
+/// What follows an escape: a control sequence, a string, or intermediates and a final byte.
 fn skip_escape(rest: &mut Chars<'_>) {
     let mut ahead = rest.clone();
     match ahead.next() {
@@ -176,20 +177,35 @@ fn skip_escape(rest: &mut Chars<'_>) {
             *rest = ahead;
         }
         Some(']' | 'P' | 'X' | '^' | '_') => {
-            let text = ahead.as_str();
-            let ended = |c: char| matches!(c, '\u{7}' | '\u{1b}' | '\u{9c}' | '\n');
-            let tail = text.find(ended).and_then(|end| text.get(end..)).unwrap_or_default();
-            let end = ["\u{1b}\\", "\u{7}", "\u{9c}"].iter().find_map(|end| tail.strip_prefix(end));
-            *rest = end.unwrap_or(tail).chars();
+            skip_string(&mut ahead);
+            *rest = ahead;
         }
-        _ => {}
+        _ => {
+            let text = rest.as_str().trim_start_matches(is_intermediate);
+            *rest = text.strip_prefix(|c| ('0'..='~').contains(&c)).unwrap_or(text).chars();
+        }
     }
 }
 
-/// Parameters and intermediates, then one final byte.
+/// A string (OSC, DCS, SOS, PM, APC) ends at BEL or at `ESC \`; an unfinished one must not
+/// swallow the text after its line.
+fn skip_string(rest: &mut Chars<'_>) {
+    let text = rest.as_str();
+    let ended = |c: char| matches!(c, '\u{7}' | '\u{1b}' | '\u{9c}' | '\n');
+    let tail = text.find(ended).and_then(|end| text.get(end..)).unwrap_or_default();
+    let end = ["\u{1b}\\", "\u{7}", "\u{9c}"].iter().find_map(|end| tail.strip_prefix(end));
+    *rest = end.unwrap_or(tail).chars();
+}
+
+/// Parameters, intermediates, one final byte.
 fn skip_control_sequence(rest: &mut Chars<'_>) {
-    let text = rest.as_str().trim_start_matches(|c| (' '..='?').contains(&c));
+    let text = rest.as_str().trim_start_matches(|c| ('0'..='?').contains(&c));
+    let text = text.trim_start_matches(is_intermediate);
     *rest = text.strip_prefix(|c| ('@'..='~').contains(&c)).unwrap_or(text).chars();
+}
+
+fn is_intermediate(c: char) -> bool {
+    (' '..='/').contains(&c)
 }
 
 #[cfg(test)]
@@ -209,6 +225,9 @@ mod tests {
             ("\u{1b}]never ended\nnext", "\nnext"),
             ("a\u{0}b\u{7}c\u{7f}d\u{85}e\u{9b}2Jf", "abcdef"),
             ("safe\rover", "safeover"),
+            ("\u{1b}(B\u{1b}[m foo \u{1b}7", " foo "),
+            ("\u{9d}0;title\u{7}x", "x"),
+            ("\u{1b}[ 1,000 (50%) total", "1,000 (50%) total"),
             ("\u{1b}", ""),
         ];
         for (dirty, clean) in rows {
@@ -242,6 +261,7 @@ mod tests {
             "人人生而自由，在尊嚴和權利上一律平等。",
             "모든 인간은 태어날 때부터 자유로우며 \u{1112}\u{1161}\u{11ab}글",
             "Все люди рождаются свободными. Όλοι οι άνθρωποι. Բոլոր մարդիկ. ყველა ადამიანი",
+            "\u{2068}\u{2068}Ada\u{2069} Lovelace\u{2069}",
             "Hello, \u{2068}Ada\u{2069}! \u{feff}".trim_end_matches('\u{feff}'),
             "f\u{2061}(x) = a\u{2062}b, 0\u{fe00}, ∩\u{fe00}",
             "👩\u{200d}👩\u{200d}👧\u{200d}👦 👩🏽\u{200d}🚀 🏳\u{fe0f}\u{200d}🌈 ❤\u{fe0f}\u{200d}🔥 1\u{fe0f}\u{20e3} ©\u{fe0e} 👁\u{fe0f}\u{200d}🗨\u{fe0f} 🇨🇭",
@@ -284,6 +304,8 @@ mod tests {
                 [0, 0, 4],
             ),
             ("a\u{2068}b\nc\u{2069}".into(), "ab\nc", [0, 0, 2]),
+            ("i\u{200e}gnore".into(), "ignore", [0, 0, 1]),
+            ("a\u{200b}\u{94d}\u{200d}".into(), "a\u{94d}", [0, 2, 0]),
             // One in the other's string.
             ("\u{2068}a\u{1b}]\u{2069}\u{7}b\u{0}".into(), "ab", [2, 0, 1]),
         ];
