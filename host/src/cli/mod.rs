@@ -123,6 +123,7 @@ pub fn compile_if_asked() -> Option<ExitCode> {
 
 /// Runs the program and says how it ended.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    end_with_reader();
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -137,6 +138,19 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             failure.code().into()
         }
     }
+}
+
+/// Has the program end, and not complain, when whoever reads its output has read enough, as
+/// `head` has.
+fn end_with_reader() {
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let what = panic.payload_as_str().unwrap_or_default();
+        if what.starts_with("failed printing to stdout") && what.contains("Broken pipe") {
+            std::process::exit(0);
+        }
+        told(panic);
+    }));
 }
 
 fn dispatch(Arguments { config, command }: Arguments) -> Result<ExitCode, Failure> {

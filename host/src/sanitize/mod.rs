@@ -27,7 +27,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 pub use changes::Changes;
 pub use content::{ContentBlock, Resource};
@@ -318,7 +318,12 @@ impl Pass<'_> {
     fn refusal(&self) -> Option<Error> {
         let refused = self.cleaner.rules.injection == Injection::Refuse
             && !self.told.signals.found().is_empty();
-        refused.then(|| rejected("it seems to instruct whoever reads it"))
+        refused.then(|| {
+            let found = self.told.signals.found().iter().map(|signal| signal.as_str());
+            rejected("it seems to instruct whoever reads it")
+                .note("setting", "output.injection")
+                .note("found", found.collect::<Vec<_>>().join(", "))
+        })
     }
 
     fn text(&mut self, dirty: String) -> String {
@@ -355,8 +360,10 @@ impl Pass<'_> {
         let text = self.json(text).map_err(|unclean| malformed(format!("{unclean:?}")))?;
         schemas.check_output(&text).map_err(|fault| match fault {
             OutputFault::NotJson(fault) => malformed(fault.to_string()),
-            OutputFault::NoMatch => {
+            OutputFault::NoMatch((path, rule)) => {
+                let violations = vec![json!({ "path": path, "rule": rule })];
                 rejected("its structured result does not match its output schema")
+                    .note("violations", violations)
             }
         })?;
         RawValue::from_string(text).map_err(|error| malformed(error.to_string()))
@@ -495,7 +502,8 @@ impl Pass<'_> {
         // A link's own, and that of an icon, which is shown without being asked for.
         let address = if kind == "resource_link" { text("uri")? } else { text("src")? };
         if address.is_some_and(|uri| links::resource(&self.address(uri), self.cleaner.rules)) {
-            return Err(rejected("a link in it leads to a host that is not let through"));
+            return Err(rejected("a link in it leads to a host that is not let through")
+                .note("setting", "output.link_hosts"));
         }
         object.values().try_for_each(|member| self.check_members(member))
     }
@@ -528,11 +536,12 @@ impl Pass<'_> {
         let is_kind = kind.is_empty() || essence.split('/').next() == Some(kind);
         if !is_kind || !rules.media_types.iter().any(|listed| listed.as_str() == essence) {
             return Err(rejected("it holds media of a type that is not let through")
-                .because(format!("`{}` is not in `media_types`", clean_line(&named, 64))));
+                .note("setting", "output.media_types")
+                .note("found", clean_line(&named, 64)));
         }
         if !media::is_of(&essence, data) {
             return Err(rejected("it holds media that are not of the type that it says")
-                .because(format!("`{}`", clean_line(&named, 64))));
+                .note("found", clean_line(&named, 64)));
         }
         Ok((STANDARD.encode(data), named))
     }

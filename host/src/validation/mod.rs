@@ -83,8 +83,15 @@ impl Schemas {
     /// When it is not JSON that everybody reads alike, or not what the tool declares.
     pub fn check_output(&self, structured: &str) -> Result<(), OutputFault> {
         let tree = Tree::read(structured).map_err(OutputFault::NotJson)?;
-        let matches = self.output.as_ref().is_none_or(|schema| schema.is_valid(&tree));
-        if matches { Ok(()) } else { Err(OutputFault::NoMatch) }
+        match &self.output {
+            Some(schema) if !schema.is_valid(&tree) => {
+                let first = schema.validate(&tree).err();
+                Err(OutputFault::NoMatch(
+                    first.map(|first| violations::place(&first)).unwrap_or_default(),
+                ))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Whether the tool declares a structured result, and so owes one.
@@ -120,12 +127,12 @@ impl Schemas {
 }
 
 /// Why a structured result is not what its tool declares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutputFault {
     /// It is not JSON that everybody reads alike.
     NotJson(JsonFault),
-    /// It does not match the output schema.
-    NoMatch,
+    /// It does not match the output schema: where first, as a JSON pointer, and which rule.
+    NoMatch((String, String)),
 }
 
 /// Arguments that match their schema.

@@ -59,6 +59,11 @@ pub(super) fn refusal(
     invalid(violations)
 }
 
+/// Where a value breaks which rule, in short.
+pub(super) fn place(error: &ValidationError<'_>) -> (String, String) {
+    (echo(error.instance_path().as_str()), error.kind().keyword().to_owned())
+}
+
 /// An `INVALID_ARGUMENTS` with these violations.
 pub(super) fn invalid(violations: Vec<Value>) -> Error {
     let first = violations.first().and_then(|violation| {
@@ -79,7 +84,7 @@ pub(super) fn violation(path: &str, rule: &str, message: &str) -> Value {
 
 /// Cuts a text that somebody else wrote, and drops what does not print.
 pub(super) fn echo(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(MAX_ECHO_CHARS).collect()
+    crate::text::clean_text(text).chars().filter(|c| !c.is_control()).take(MAX_ECHO_CHARS).collect()
 }
 
 /// Drops the hints that would make an answer long.

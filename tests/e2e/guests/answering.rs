@@ -68,7 +68,7 @@ pub(super) async fn gallery() {
         (media("blob", b"PK\x03\x04", "application/zip"), media("blob", PAGE, "text/html")),
         (other("image", "iVBORw0KGgo=", "image/png"), other("image", "PHNjcmlwdD4=", "image/png")),
         (other("audio", "T2dnUw==", "audio/ogg"), other("audio", "%%", "audio/ogg")),
-        (other("of_tomorrow", "x", "y"), json!({ "other": { "text": "of no type" } })),
+        (other("of_tomorrow", "x", "text/y"), json!({ "other": { "text": "of no type" } })),
         (blob("image/png"), blob("image/gif")),
         (link("https://docs.example.com/a"), link("https://evil.example/?d=S")),
         (link("file:///reports/q1"), link("java\tscript:alert(1)")),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::record::{Ending, Record, Why};
+use super::record::{Ending, Record, Violation, Why};
 use super::world::{In, World};
 use crate::auth::KeyFile;
 use crate::cli::shared::{grouped, kibibytes};
@@ -83,13 +83,7 @@ impl Case<'_> {
             | Code::DeadlineExceeded
             | Code::OutputTooLarge => self.quota(),
             Code::ToolCrashed => self.crash(),
-            Code::OutputRejected => {
-                let cause = self.cause().unwrap_or("The tool's result was withheld.");
-                Explanation::of(cause).otherwise(
-                    "The tool's author has to return what its output schema declares: \
-                     `bulkhead test` finds such results",
-                )
-            }
+            Code::OutputRejected => self.withheld(),
             Code::ToolError => self.own_failure("TOOL_ERROR").otherwise(
                 "The tool's author has to return a code of capitals, digits and `_`, or to ask \
                  for nothing that this server does not pass on",
@@ -188,6 +182,14 @@ impl Case<'_> {
                 (In::Sidecar, vec!["per_call", what]),
                 (In::Config, vec!["per_call", what]),
             ],
+            ["input" | "output", what] => {
+                let table = if levels.first() == Some(&"input") { "input" } else { "output" };
+                vec![
+                    (In::Sidecar, vec!["tools", tool, table, what]),
+                    (In::Sidecar, vec![table, what]),
+                    (In::Config, vec![table, what]),
+                ]
+            }
             ["per_subject" | "sandbox" | "server", _] => vec![(In::Config, levels.clone())],
             _ => return None,
         };
@@ -366,14 +368,6 @@ impl Case<'_> {
         if violations.is_empty() {
             return Explanation::of(format!("The arguments do not match the schema of {tool}."));
         }
-        let listed: Vec<String> = violations
-            .iter()
-            .map(|violation| {
-                let path = violation.path.as_deref().filter(|path| !path.is_empty());
-                let (path, rule) = (path.unwrap_or("the arguments"), violation.rule.as_deref());
-                format!("`{path}` violated the rule `{}`", rule.unwrap_or("?"))
-            })
-            .collect();
         let max_input = violations.iter().any(|one| one.rule.as_deref() == Some("max_input"));
         if max_input {
             let bytes = self.record.input_bytes.unwrap_or_default();
@@ -386,9 +380,20 @@ impl Case<'_> {
             key: format!("the input schema of {tool}"),
             value: String::new(),
         });
-        Explanation::of(format!("{}.", listed.join(", ")))
+        let of_unknown = ["additionalProperties", "unevaluatedProperties", "falseSchema"];
+        let unknown = violations.iter().filter_map(|violation| violation.rule.as_deref());
+        let setting = unknown.filter(|rule| of_unknown.contains(rule)).next();
+        let setting = setting.and_then(|_| self.set_at("input.unknown_properties"));
+        let setting = setting.filter(|line| line.value.contains("refuse"));
+        let mut explanation = Explanation::of(format!("In the arguments, {}.", self.violations()))
             .line(component)
-            .otherwise(format!("Arguments as the schema of {tool} says, which {of} declares"))
+            .otherwise(format!("Arguments as the schema of {tool} says, which {of} declares"));
+        if let Some(setting) = setting {
+            explanation = explanation.line([setting]).otherwise(
+                "Only properties that the schema describes, or `unknown_properties = \"as-schema\"` there",
+            );
+        }
+        explanation
     }
 
     fn policy(&self) -> Explanation {
@@ -495,6 +500,38 @@ impl Case<'_> {
             None => "A call that asks for less",
         };
         Explanation::of(what).line(line).otherwise(otherwise)
+    }
+
+    /// A result that was not passed on.
+    fn withheld(&self) -> Explanation {
+        let mut what = self.cause().unwrap_or("The tool's result was withheld.").to_owned();
+        if let Some(found) = self.why.and_then(|why| why.found.as_deref()) {
+            what.push_str(&format!(" It was about: {found}."));
+        }
+        if let Some(setting) = self.why.and_then(|why| why.setting.as_deref()) {
+            let (_, key) = setting.rsplit_once('.').unwrap_or(("", setting));
+            return Explanation::of(what).line(self.set_at(setting)).otherwise(format!(
+                "A result without it, or another `{key}` under `[output]` of the tool, its plugin or all tools"
+            ));
+        }
+        let violations = self.violations();
+        if !violations.is_empty() {
+            what.push_str(&format!(" {violations}."));
+        }
+        Explanation::of(what).otherwise(
+            "The tool's author has to return what it declares: `bulkhead test` finds such results",
+        )
+    }
+
+    /// Which rules were violated where.
+    fn violations(&self) -> String {
+        let violations = self.why.map(|why| why.violations.as_slice()).unwrap_or_default();
+        let told = |violation: &Violation| {
+            let path = violation.path.as_deref().filter(|path| !path.is_empty());
+            let rule = violation.rule.as_deref().unwrap_or("?");
+            format!("`{}` violated the rule `{rule}`", path.unwrap_or("the whole of it"))
+        };
+        violations.iter().map(told).collect::<Vec<_>>().join(", ")
     }
 
     /// What the guest had spent.

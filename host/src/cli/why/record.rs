@@ -51,6 +51,9 @@ pub(super) struct Why {
     pub(super) rules: Vec<String>,
     pub(super) failing: Vec<String>,
     pub(super) unfit: bool,
+    /// The setting that refused, as `output.injection`, and what it was about.
+    pub(super) setting: Option<String>,
+    pub(super) found: Option<String>,
     pub(super) cause: Option<String>,
     pub(super) trap: Option<String>,
     pub(super) backtrace: Vec<String>,
