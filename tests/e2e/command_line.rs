@@ -80,6 +80,13 @@ async fn a_configuration_is_checked_as_a_whole() {
         }
         assert!(said.contains("bulkhead.toml:3"), "where it is: {said}");
     }
+
+    let sidecars =
+        Host::test().plugin("echo").sidecar("echo", "[output]\nlinks = 'allow'\n").folder();
+    let output = sidecars.cli(&["config", "check"]).await;
+    assert_eq!(output.status.code(), Some(78));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("echo.toml:2") && said.contains("links"), "{said}");
 }
 
 #[tokio::test]

@@ -296,19 +296,20 @@ impl Pass<'_> {
         let most = most.filter(|_| tool.output.truncate).ok_or_else(|| too_large(quota))?;
         while size(content) > most || content.len() >= MAX_BLOCKS {
             let over = size(content).saturating_sub(most);
-            let last = content.pop().ok_or_else(|| too_large(quota))?;
-            self.told.changes.truncated_bytes += match last {
-                ContentBlock::Text { mut text } if over > 0 && over < text.len() => {
-                    let whole = text.len();
-                    text.truncate(text.floor_char_boundary(whole - over));
-                    let cut = whole - text.len();
-                    // What was closed behind the cut is open now. Cleaning may put in a little,
-                    // which goes in the next round.
-                    content.push(ContentBlock::Text { text: self.text(text) });
-                    cut
-                }
-                last => last.size(),
-            };
+            let mut last = content.pop().ok_or_else(|| too_large(quota))?;
+            let size = last.size();
+            let mut kept = 0;
+            if let ContentBlock::Text { text } = &mut last
+                && (1..size).contains(&over)
+            {
+                text.truncate(text.floor_char_boundary(size - over));
+                kept = text.len();
+                // What was closed behind the cut is open now. Cleaning may put in a little,
+                // which goes in the next round.
+                let text = self.text(std::mem::take(text));
+                content.push(ContentBlock::Text { text });
+            }
+            self.told.changes.truncated_bytes += size - kept;
         }
         content.push(ContentBlock::Text { text: mark(self.told.changes.truncated_bytes) });
         Ok(size(content))

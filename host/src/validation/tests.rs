@@ -145,6 +145,17 @@ fn the_patterns_of_a_schema_share_their_memory() {
 }
 
 #[test]
+fn an_object_that_takes_nothing_says_so() {
+    let rules = Input { unknown_properties: UnknownProperties::Refuse, coerce: false };
+    let schemas = Schemas::compile(r#"{"type":"object"}"#, None, rules).unwrap();
+    assert_eq!(schemas.check_input("{}", 1 << 10).unwrap(), Checked::AsSent);
+    let refused = schemas.check_input(r#"{"a":1}"#, 1 << 10).unwrap_err();
+    let violation = &refused.details().unwrap()["violations"][0];
+    assert_eq!(violation["message"], "takes no properties");
+    assert_eq!(violation["rule"], "additionalProperties");
+}
+
+#[test]
 fn output_is_checked_only_where_it_is_declared() {
     let input = r#"{"type":"object"}"#;
     let no_match = |rule: &str| Err(OutputFault::NoMatch((String::new(), rule.to_owned())));

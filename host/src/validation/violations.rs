@@ -108,10 +108,17 @@ pub(super) fn describe(error: &ValidationError<'_>, tree: &Tree<'_>, schema: &Va
     let path = error.instance_path().as_str();
     let mut told = Map::new();
     told.insert("path".to_owned(), echo(path).into());
-    told.insert("rule".to_owned(), kind.keyword().into());
-    told.insert("message".to_owned(), explain(kind).into());
     // The keyword is the last step; what it stands in is the schema that refused.
-    let place = error.schema_path().as_str().rsplit_once('/').map_or("", |(place, _)| place);
+    let (place, step) = error.schema_path().as_str().rsplit_once('/').unwrap_or_default();
+    let takes_none = matches!(kind, ValidationErrorKind::FalseSchema)
+        && matches!(step, "unevaluatedProperties" | "additionalProperties");
+    let (rule, message) = if takes_none {
+        (step, "takes no properties".to_owned())
+    } else {
+        (kind.keyword(), explain(kind))
+    };
+    told.insert("rule".to_owned(), rule.into());
+    told.insert("message".to_owned(), message.into());
     let there = schema.pointer(place);
     let context = Context { schema, there, value: tree.find(path), path };
     context.hint(kind, &mut told);

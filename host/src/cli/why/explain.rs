@@ -382,8 +382,8 @@ impl Case<'_> {
         });
         let of_unknown = ["additionalProperties", "unevaluatedProperties", "falseSchema"];
         let unknown = violations.iter().filter_map(|violation| violation.rule.as_deref());
-        let setting = unknown.filter(|rule| of_unknown.contains(rule)).next();
-        let setting = setting.and_then(|_| self.set_at("input.unknown_properties"));
+        let is_unknown = unknown.into_iter().any(|rule| of_unknown.contains(&rule));
+        let setting = self.set_at("input.unknown_properties").filter(|_| is_unknown);
         let setting = setting.filter(|line| line.value.contains("refuse"));
         let mut explanation = Explanation::of(format!("In the arguments, {}.", self.violations()))
             .line(component)
