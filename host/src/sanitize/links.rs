@@ -4,8 +4,8 @@
 //! host whatever the text put into its address. So in Markdown's links, images, link
 //! definitions and autolinks, an address whose host is not listed gets the scheme
 //! `blocked:`, which nothing fetches; and of an HTML tag that fetches by itself or is a
-//! link, the `<` becomes `&lt;`. Addresses that stand in the text as such stay: nothing fetches those
-//! by itself.
+//! link, the `<` becomes `&lt;`. Addresses that stand in the text as such stay: nothing
+//! fetches those by itself.
 //!
 //! What could be read in two ways (entities, backslashes and brackets before the path, a
 //! user's name) is an address that leads out.
@@ -40,6 +40,9 @@ const LONGEST_HOST: usize = 253 + 6;
 /// is looked at for its style.
 const LONGEST_TAG: usize = 4 << 10;
 const LONGEST_STYLED: usize = 512;
+
+/// The most quoted values of a tag.
+const MOST_QUOTED: usize = 64;
 
 /// Where the address begins that has to be blocked, of what follows `](` or `]:`.
 pub(super) fn destination(text: &str, rules: &Output) -> Option<usize> {
@@ -90,17 +93,18 @@ fn styled(text: &str) -> &str {
 }
 
 /// What stands in a tag: up to a `>` outside of quotation marks. Nothing where that is
-/// missing, or far away.
+/// missing, or far away, or behind more quotations than a tag has.
 fn end_of_tag(text: &str) -> Option<&str> {
     let bytes = text.as_bytes().get(..LONGEST_TAG.min(text.len()))?;
     let mut at = 0;
-    loop {
+    for _ in 0..MOST_QUOTED {
         at += memchr::memchr3(b'>', b'"', b'\'', bytes.get(at..)?)?;
         match *bytes.get(at)? {
             b'>' => return text.get(..at),
             quote => at += memchr::memchr(quote, bytes.get(at + 1..)?)? + 2,
         }
     }
+    None
 }
 
 /// Whether one of a tag's values is an address that leads to where it should not.
@@ -117,14 +121,18 @@ fn fetches(tag: &str, rules: &Output) -> bool {
     let has_user = tag.split("//").skip(1).any(|authority| {
         authority.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
     });
-    // Entities stand for what they hide, and a browser takes line breaks and tabs out of an
-    // address.
+    // What may stand for a part of an address.
+    let has_entity = || {
+        let tag = tag.to_ascii_lowercase();
+        let entities = ["&#", "&colon", "&sol", "&bsol", "&tab", "&newline"];
+        entities.iter().any(|entity| tag.contains(entity))
+    };
+    // A browser takes them out of an address.
+    let breaks = ['\t', '\n', '\r'];
     has_user
-        || ["&#", "&colon", "&sol", "&bsol", "&tab", "&newline"]
-            .iter()
-            .any(|entity| tag.to_ascii_lowercase().contains(entity))
+        || (tag.contains('&') && has_entity())
         || values_lead_out(tag)
-        || values_lead_out(&tag.replace(['\t', '\n', '\r'], ""))
+        || (tag.contains(breaks) && values_lead_out(&tag.replace(breaks, "")))
 }
 
 /// Whether the address of a resource leads where it should not. Its scheme may be any, and
