@@ -75,6 +75,11 @@ impl Call {
             let result = respond::tool_result(&called, Version::LATEST, request_id)
                 .map_err(|error| self.protocol_error(&host, &config.plugins.dir, &error))?;
             self.print(&called, &result);
+            if called.result.is_err() {
+                eprintln!(
+                    "`bulkhead why {request_id}` tells which gate it was, and what would help"
+                );
+            }
             Ok(ExitCode::from(u8::from(called.result.is_err())))
         })
     }

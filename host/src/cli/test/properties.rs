@@ -183,7 +183,13 @@ impl Came {
         };
         Self {
             code: error.code().to_string(),
-            told: Some(format!("{} {}", error.message(), Value::Object(details))),
+            told: Some(match (details.is_empty(), error.notes()) {
+                (false, _) => format!("{} {}", error.message(), Value::Object(details)),
+                (true, Some(notes)) => {
+                    format!("{} {}", error.message(), Value::Object(notes.clone()))
+                }
+                (true, None) => error.message().to_owned(),
+            }),
             text: String::new(),
             violations,
             spent,

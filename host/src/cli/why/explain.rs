@@ -85,8 +85,9 @@ impl Case<'_> {
             Code::ToolCrashed => self.crash(),
             Code::OutputRejected => self.withheld(),
             Code::ToolError => self.own_failure("TOOL_ERROR").otherwise(
-                "The tool's author has to return a code of capitals, digits and `_`, or to ask \
-                 for nothing that this server does not pass on",
+                "The tool's author has to fail with a code of capitals, digits and `_` that is none \
+                 of the server's own (docs/errors.md), and may not ask the client for input, which \
+                 this server does not pass on",
             ),
             Code::UpstreamUnavailable => {
                 Explanation::of("What the tool reaches through the host did not answer.")
@@ -287,7 +288,7 @@ impl Case<'_> {
         let Some((_, entry)) = entry else {
             explained.otherwise.push(format!(
                 "There is no [agents.{agent}], so the credential's own scopes count: give \
-                 `{missing}` to {}",
+                 `{missing}` to {}, or a new key (`bulkhead key create --agent {agent} --scope {missing}`)",
                 of_credential(credential)
             ));
             return;
@@ -495,9 +496,17 @@ impl Case<'_> {
         if self.record.last_gate() == Some(Gate::Clean) {
             what.push_str(" It had returned its result by then.");
         }
-        let otherwise = match line {
-            Some(_) => "A call that asks for less, or a higher quota there",
-            None => "A call that asks for less",
+        let otherwise = match &line {
+            Some(Line { place: Some(_), .. }) => {
+                "A call that asks for less, or a higher quota there".to_owned()
+            }
+            Some(Line { place: None, key, .. }) => {
+                let plugin = self.world.plugin.as_ref();
+                let sidecar = plugin.map(|plugin| plugin.sidecar.display().to_string());
+                let file = sidecar.unwrap_or_else(|| "the plugin's sidecar".to_owned());
+                format!("A call that asks for less, or `{key}` in {file}")
+            }
+            None => "A call that asks for less".to_owned(),
         };
         Explanation::of(what).line(line).otherwise(otherwise)
     }
@@ -561,7 +570,8 @@ impl Case<'_> {
     fn own_failure(&self, code: &str) -> Explanation {
         Explanation::of(format!(
             "Every gate let it pass, and the tool itself failed with {code}. What it said is not \
-             recorded: it may quote the arguments. {}",
+             recorded: it may quote the arguments. The server's log has what it said to the operator, \
+             under this request id. {}",
             self.spent()
         ))
     }
