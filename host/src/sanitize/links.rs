@@ -39,10 +39,10 @@ const LONGEST_HOST: usize = 253 + 6;
 /// The longest tag that is read to its end, in bytes; and the longest of any other name that
 /// is looked at for its style.
 const LONGEST_TAG: usize = 4 << 10;
-const LONGEST_STYLED: usize = 512;
+const LONGEST_STYLED: usize = 256;
 
 /// The most quoted values of a tag.
-const MOST_QUOTED: usize = 64;
+const MOST_QUOTED: usize = 32;
 
 /// Where the address begins that has to be blocked, of what follows `](` or `]:`.
 pub(super) fn destination(text: &str, rules: &Output) -> Option<usize> {
@@ -84,7 +84,12 @@ pub(super) fn tag(text: &str, rules: &Output) -> bool {
         let leads_out = || end_of_tag(rest).map_or_else(unended, |tag| fetches(tag, rules));
         return rest.starts_with(goes_on) && leads_out();
     }
-    let tag = styled(rest).split('>').next().unwrap_or_default().to_ascii_lowercase();
+    let tag = styled(rest).split('>').next().unwrap_or_default();
+    // Nearly no tag has one.
+    if memchr::memchr(b'(', tag.as_bytes()).is_none() {
+        return false;
+    }
+    let tag = tag.to_ascii_lowercase();
     STYLES.iter().any(|style| tag.contains(style)) && fetches(&tag, rules)
 }
 
@@ -109,6 +114,10 @@ fn end_of_tag(text: &str) -> Option<&str> {
 
 /// Whether one of a tag's values is an address that leads to where it should not.
 fn fetches(tag: &str, rules: &Output) -> bool {
+    // An address that leads anywhere has one of these.
+    if memchr::memchr3(b':', b'/', b'&', tag.as_bytes()).is_none() && !tag.contains('\\') {
+        return false;
+    }
     let values_lead_out = |tag: &str| {
         let split = ['"', '\'', '=', ',', ' ', '\t', '\n', '\r', '`', '(', ')', ';'];
         let in_browser = |value: &str| {
@@ -173,7 +182,7 @@ fn leads_out(address: &str, rules: &Output) -> bool {
     if head.contains(in_two_ways)
         || address.starts_with("/\\")
         || address.starts_with("/&")
-        || address.contains(['\t', '\n', '\r'])
+        || memchr::memchr3(b'\t', b'\n', b'\r', address.as_bytes()).is_some()
     {
         return true;
     }
