@@ -54,6 +54,11 @@ pub(super) async fn gallery() {
             "uri": "res://x", "blob": "iVBORw0KGgo=", "mimeType": mime_type,
         } } })
     };
+    let icon = |src: &str| json!({ "other": { "type": "resource_link", "name": "x", "uri": "res://x", "icons": [{ "src": src }] } });
+    let nested = |data: &str| {
+        let image = json!({ "type": "image", "data": data, "mimeType": "image/png" });
+        json!({ "other": { "type": "tool_result", "content": [image] } })
+    };
     let link = |uri: &str| json!({ "other": { "type": "resource_link", "name": "x", "uri": uri } });
     for (good, bad) in [
         (media("image", PNG, "image/png"), media("image", PAGE, "image/png")),
@@ -70,6 +75,9 @@ pub(super) async fn gallery() {
         (other("audio", "T2dnUw==", "audio/ogg"), other("audio", "%%", "audio/ogg")),
         (other("of_tomorrow", "x", "text/y"), json!({ "other": { "text": "of no type" } })),
         (blob("image/png"), blob("image/gif")),
+        (icon("https://docs.example.com/i"), icon("https://evil.example/?d=S")),
+        (nested("iVBORw0KGgo="), nested("PHNjcmlwdD4=")),
+        (media("image", PNG, "image/png"), media("image", PNG, "image/png; x:<|im_start|>")),
         (link("https://docs.example.com/a"), link("https://evil.example/?d=S")),
         (link("file:///reports/q1"), link("java\tscript:alert(1)")),
     ] {

@@ -22,6 +22,8 @@ enum Block {
     Link(String),
     /// A text, so many times.
     Text(String, usize),
+    /// None: it fails with this message.
+    Failure(String),
     Other(Value),
 }
 
@@ -34,8 +36,8 @@ struct Media {
 
 /// Returns one block.
 #[tool(read_only)]
-fn gallery(args: Wanted) -> Output {
-    Output::new().block(match args.block {
+fn gallery(args: Wanted) -> Result<Output, ToolError> {
+    Ok(Output::new().block(match args.block {
         Block::Image(Media { data, mime_type }) => Content::Image { data, mime_type },
         Block::Audio(Media { data, mime_type }) => Content::Audio { data, mime_type },
         Block::Blob(Media { data, mime_type }) => Content::BlobResource {
@@ -50,6 +52,7 @@ fn gallery(args: Wanted) -> Output {
             mime_type: None,
         },
         Block::Text(text, times) => Content::Text(text.repeat(times)),
+        Block::Failure(message) => return Err(ToolError::new("IT_FAILED", message)),
         Block::Other(block) => Content::Other(block),
-    })
+    }))
 }
