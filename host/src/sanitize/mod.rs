@@ -498,7 +498,7 @@ impl Pass<'_> {
         if object.contains_key(key) || !of.is_empty() {
             let data = text(key)?.and_then(|data| STANDARD.decode(data).ok());
             let named = named.unwrap_or_else(|| UNKNOWN_MEDIA.to_owned());
-            self.media(&data.ok_or_else(malformed)?, named, of)?;
+            self.check_media(&data.ok_or_else(malformed)?, &named, of)?;
         }
         // A link's own, and that of an icon, which is shown without being asked for.
         let address = if kind == "resource_link" { text("uri")? } else { text("src")? };
@@ -532,19 +532,24 @@ impl Pass<'_> {
     /// Media of a listed type, that are of it, encoded.
     fn media(&mut self, data: &[u8], named: String, kind: &str) -> Result<(String, String), Error> {
         let named = self.media_type(named)?;
+        self.check_media(data, &named, kind)?;
+        Ok((STANDARD.encode(data), named))
+    }
+
+    fn check_media(&self, data: &[u8], named: &str, kind: &str) -> Result<(), Error> {
         let essence = named.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let rules: &Output = self.cleaner.rules;
         let is_kind = kind.is_empty() || essence.split('/').next() == Some(kind);
         if !is_kind || !rules.media_types.iter().any(|listed| listed.as_str() == essence) {
             return Err(rejected("it holds media of a type that is not let through")
                 .note("setting", "output.media_types")
-                .note("found", clean_line(&named, 64)));
+                .note("found", clean_line(named, 64)));
         }
         if !media::is_of(&essence, data) {
             return Err(rejected("it holds media that are not of the type that it says")
-                .note("found", clean_line(&named, 64)));
+                .note("found", clean_line(named, 64)));
         }
-        Ok((STANDARD.encode(data), named))
+        Ok(())
     }
 }
 
